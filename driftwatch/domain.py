@@ -1,0 +1,512 @@
+"""The values the whole program speaks in: frozen, plain, free of any import from the rest of it.
+
+Every noun here is a word of ``docs/glossary.md`` and means what it says there. Outside input becomes
+one of these at the edge (config, canaries, providers, store) and stays one until it leaves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+"""A JSON value: None, bool, int, float, str, list of Json, or dict from str to Json."""
+
+
+def content_hash(value: Json) -> str:
+    """Name a JSON value by its content: 16 hex digits of SHA-256 over its canonical JSON.
+
+    Key order and insignificant white space do not change the hash; anything else does.
+
+    >>> content_hash({"b": 1, "a": 2}) == content_hash({"a": 2, "b": 1})
+    True
+    """
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of a conversation, in the roles of the chat-completions wire."""
+
+    role: str
+    """``system``, ``developer``, ``user``, ``assistant`` or ``tool``."""
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A function the model asked for. ``arguments`` is the JSON text as served, valid or not."""
+
+    name: str
+    arguments: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """An assertion the canary's author makes about every reply, e.g. kind ``contains``, argument ``"Paris"``."""
+
+    kind: str
+    argument: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """Fixed messages, parameters and checks. Its identity is ``content_hash``: what is sent and what is asserted."""
+
+    id: str
+    """``suite/name``, unique in a watch."""
+    suite: str
+    messages: tuple[Message, ...]
+    reason: str = ""
+    """Why this canary is worth its tokens; shown beside it in reports. Not part of the hash."""
+    checks: tuple[Check, ...] = ()
+    tools: tuple[Json, ...] = ()
+    tool_choice: Json = None
+    response_format: Json = None
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    """Sampling parameters that override the target's; ``max_tokens``, ``temperature`` …"""
+
+    @property
+    def content_hash(self) -> str:
+        """Changes exactly when the request or the assertions change."""
+        return content_hash(
+            {
+                "messages": [
+                    [m.role, m.content, [[t.name, t.arguments, t.id] for t in m.tool_calls], m.tool_call_id]
+                    for m in self.messages
+                ],
+                "checks": [[c.kind, c.argument] for c in self.checks],
+                "tools": list(self.tools),
+                "tool_choice": self.tool_choice,
+                "response_format": self.response_format,
+                "parameters": dict(self.parameters),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A provider, model, endpoint and parameters under watch."""
+
+    name: str
+    provider: str
+    """A key of ``driftwatch.providers.PROVIDERS``."""
+    model: str
+    canaries: tuple[Canary, ...]
+    base_url: str | None = None
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    interval_s: float = 3600.0
+    jitter_s: float = 0.0
+    """A run starts this long after its slot at most; the delay is a fixed function of target and slot."""
+    repeats: int = 1
+    """How many times each canary is asked in one run, 1 or more."""
+    threshold: float = 8766.0
+    """A, the evidence at which an alarm is raised; see ``driftwatch.detect.budget``."""
+    alarm_budget: str = ""
+    """The operator's setting behind the threshold in words, e.g. ``at most one false alarm per year``."""
+    anchors_wanted: int = 8
+    """Accepted completions per canary before calibration starts."""
+    calibration_wanted: int = 168
+    """Runs scored against the anchors before the watch is STABLE or DRIFTED."""
+    owner: str | None = None
+    receivers: tuple[str, ...] = ()
+    """Names of the receivers that are told of this target's incidents."""
+
+    @property
+    def definition_hash(self) -> str:
+        """Changes when the question put to the endpoint changes, so that old evidence no longer compares."""
+        return content_hash([self.provider, self.model, self.base_url, dict(self.parameters), self.repeats])
+
+    @property
+    def suite_hash(self) -> str:
+        """Changes when any canary of the target is added, removed or edited."""
+        return content_hash(sorted([c.id, c.content_hash] for c in self.canaries))
+
+    @property
+    def runs_per_year(self) -> float:
+        """Slots in a Julian year of 365.25 days."""
+        return 365.25 * 86_400 / self.interval_s
+
+    def parameters_for(self, canary: Canary) -> dict[str, Json]:
+        """The sampling parameters of one request: the target's, overridden by the canary's.
+
+        A parameter that the target sets to None is never sent, whatever the canary says: that is how an endpoint
+        which rejects ``temperature`` is asked a suite that sets it.
+        """
+        merged = {**self.parameters, **canary.parameters}
+        return {name: value for name, value in merged.items() if self.parameters.get(name, value) is not None}
+
+
+# ---------------------------------------------------------------- what comes back
+
+
+class Outcome(StrEnum):
+    """How one request ended. Everything but OK is a failure: stored, counted, never scored."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    """5xx or an overloaded notice."""
+    AUTH = "auth"
+    MODEL_GONE = "model_gone"
+    REJECTED = "rejected"
+    """Any other 4xx: the request itself is not accepted."""
+    EMPTY_BODY = "empty_body"
+    NOT_JSON = "not_json"
+    """HTML or other text where JSON was due, as gateways send."""
+    MALFORMED = "malformed"
+    """JSON that is not a reply of this wire."""
+    ERROR_BODY = "error_body"
+    """Status 200 around an error object."""
+    CUT_OFF = "cut_off"
+    """The body or stream ended before it was complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One reply or one failure. A failure has ``text == ""`` and says why in ``error``."""
+
+    canary_id: str
+    canary_hash: str
+    repeat: int
+    """0 … repeats − 1 within the run."""
+    outcome: Outcome
+    at: datetime
+    """When the request was sent, aware UTC."""
+    latency_s: float
+    text: str = ""
+    finish_reason: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    ttft_s: float | None = None
+    served_model: str | None = None
+    fingerprint: str | None = None
+    request_id: str | None = None
+    logprobs: Json = None
+    """As served: a list of {token, logprob, top: [[token, logprob], …]}; None when not asked or not given."""
+    attempts: int = 1
+    error: str | None = None
+    """One sentence without secrets; None when the outcome is OK."""
+    id: int | None = None
+    """Given by the store."""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the completion may be scored."""
+        return self.outcome is Outcome.OK
+
+
+class Purpose(StrEnum):
+    """What a run was made for. Anchors and calibration never share completions."""
+
+    ANCHOR = "anchor"
+    CALIBRATION = "calibration"
+    WATCH = "watch"
+
+
+class RunState(StrEnum):
+    """How far a run has come; ``claimed → measured → judged``, or ``interrupted``."""
+
+    CLAIMED = "claimed"
+    MEASURED = "measured"
+    JUDGED = "judged"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One pass over one target, named by (target, scheduled_at)."""
+
+    id: int
+    target: str
+    scheduled_at: datetime
+    purpose: Purpose
+    state: RunState
+    baseline_id: int
+    started_at: datetime
+    finished_at: datetime | None = None
+    n_ok: int = 0
+    n_failed: int = 0
+    cost_usd: float | None = None
+    """An estimate from list prices; None when the price is unknown."""
+
+    @property
+    def failure_share(self) -> float:
+        """Failed completions as a share of all, 0 … 1; 1 for a run without any."""
+        total = self.n_ok + self.n_failed
+        return self.n_failed / total if total else 1.0
+
+
+# ---------------------------------------------------------------- what is measured
+
+
+class Kind(StrEnum):
+    """The kinds of incident. Performance and availability are never called behaviour."""
+
+    BEHAVIOUR = "behaviour"
+    PERFORMANCE = "performance"
+    AVAILABILITY = "availability"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One channel's value for one run, in [0, 1]; NaN where the channel could not be measured."""
+
+    channel: str
+    value: float
+    by_canary: Mapping[str, float] = field(default_factory=dict)
+    """canary id → the canary's own value in [0, 1]; canaries without a reply are absent."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a value at all."""
+        return not math.isnan(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRow:
+    """The scores of one run as detection reads them; a series is these in order of ``scheduled_at``."""
+
+    run_id: int
+    scheduled_at: datetime
+    purpose: Purpose
+    failure_share: float
+    """Failed completions as a share of the run's, 0 … 1."""
+    values: Mapping[str, float]
+    """channel → score in [0, 1]; a channel without a value is absent: gaps stay gaps."""
+
+
+class BaselineState(StrEnum):
+    """``collecting → active → superseded``."""
+
+    COLLECTING = "collecting"
+    ACTIVE = "active"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What a target's behaviour is compared to: anchors and calibration runs, accepted by a person."""
+
+    id: int
+    target: str
+    series_key: str
+    """Hash of target definition, suite, scoring version and embedder revision: what makes scores comparable."""
+    state: BaselineState
+    author: str
+    reason: str
+    created_at: datetime
+    activated_at: datetime | None = None
+    superseded_at: datetime | None = None
+    anchors_wanted: int = 8
+    calibration_wanted: int = 168
+    parent_id: int | None = None
+    """The baseline this one replaced, if any."""
+
+
+# ---------------------------------------------------------------- what is concluded
+
+
+class State(StrEnum):
+    """What driftwatch concludes about a target after a run."""
+
+    CALIBRATING = "calibrating"
+    STABLE = "stable"
+    DRIFTED = "drifted"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelEvidence:
+    """One channel's part in a verdict."""
+
+    channel: str
+    kind: Kind
+    share: float
+    """Part of its kind's evidence carried by this channel, 0 … 1."""
+    value: float
+    """The latest run's score; NaN when not measured."""
+    calibration_mean: float
+    calibration_low: float
+    """5th percentile of the calibration scores."""
+    calibration_high: float
+    """95th percentile of the calibration scores."""
+    since_onset_mean: float
+    """Mean score since the onset; equals ``value`` when nothing has drifted."""
+    canaries: tuple[CanaryEvidence, ...] = ()
+    """The canaries that moved most in this channel since the onset, strongest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryEvidence:
+    """One canary's part in a channel since the onset."""
+
+    canary_id: str
+    calibration_mean: float
+    since_onset_mean: float
+    evidence: float
+    """e-value against "this canary is as calibrated"; 1 says nothing, 20 is strong on its own."""
+    is_affected: bool
+    """Whether e-BH at 5 % over the target's canaries lists it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindEvidence:
+    """The evidence of one kind of drift after a run."""
+
+    kind: Kind
+    evidence: float
+    """M, the e-detector's average."""
+    threshold: float
+    """A: an alarm is raised when M reaches it."""
+    is_drifted: bool
+    """Whether an alarm was raised and has not recovered since."""
+    alarm_at: datetime | None = None
+    """scheduled_at of the run that raised the alarm."""
+    onset_at: datetime | None = None
+    """scheduled_at of the first run that most likely belongs to the change."""
+    runs_since_onset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one run, in the light of all before it, says about its target."""
+
+    run_id: int
+    target: str
+    baseline_id: int
+    at: datetime
+    """scheduled_at of the run."""
+    state: State
+    reason: str
+    """One sentence for a person."""
+    n_calibration: int
+    n_monitored: int
+    kinds: tuple[KindEvidence, ...] = ()
+    channels: tuple[ChannelEvidence, ...] = ()
+
+    def kind(self, kind: Kind) -> KindEvidence | None:
+        """The evidence of one kind, None when it is not watched or not measured yet."""
+        return next((k for k in self.kinds if k.kind is kind), None)
+
+
+# ---------------------------------------------------------------- what people are told
+
+
+class IncidentState(StrEnum):
+    """``open → acknowledged → resolved``; acknowledging may be skipped."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One cause for alarm on one target, from the alarm until it is resolved."""
+
+    id: int
+    target: str
+    kind: Kind
+    state: IncidentState
+    opened_at: datetime
+    onset_at: datetime
+    baseline_id: int
+    run_id: int
+    """The run whose verdict opened it."""
+    evidence: Mapping[str, Json]
+    """What the message and the report show, as JSON; see ``driftwatch.alert.evidence``."""
+    acknowledged_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still asks for attention or an end."""
+        return self.state is not IncidentState.RESOLVED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One stored edge of the incident state machine."""
+
+    id: int
+    incident_id: int
+    before: IncidentState | None
+    """None for the edge that opened the incident."""
+    after: IncidentState
+    at: datetime
+    author: str
+    """A person's name, or ``driftwatch``."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """An edge the incident state machine asks the store to write: a Transition that has no id yet."""
+
+    incident_id: int | None
+    """None opens a new incident."""
+    target: str
+    kind: Kind
+    before: IncidentState | None
+    after: IncidentState
+    at: datetime
+    author: str
+    reason: str
+    onset_at: datetime
+    baseline_id: int
+    run_id: int
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+    """Stored with the incident when it opens; ignored on later edges."""
+    receivers: tuple[str, ...] = ()
+    """Who is told: one pending Notification each, in the same transaction."""
+
+
+class NotificationState(StrEnum):
+    """``pending → sent``, or ``dead`` after a permanent failure."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """One delivery of one transition to one receiver; ``dedup_key`` stays the same over every attempt."""
+
+    id: int
+    transition_id: int
+    receiver: str
+    state: NotificationState
+    dedup_key: str
+    attempts: int
+    next_attempt_at: datetime
+    sent_at: datetime | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """All a notifier needs to tell one transition: values only, so that delivery reads nothing else."""
+
+    incident: Incident
+    transition: Transition
+    dedup_key: str
+    owner: str | None = None
+    history: Sequence[Transition] = ()
