@@ -1,0 +1,136 @@
+"""The kinds of value a key can take: durations, names, URLs, variable names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from driftwatch.config.credentials import ENV_NAME
+from driftwatch.domain import Json
+
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+"""Seconds in each unit of a duration."""
+
+LONGEST_S = 366 * 86_400.0
+"""Seconds; a longer interval, delay or timeout is a slip of the unit."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Names of targets, receivers and suites: they stand in URLs and in metric labels."""
+
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+"""Source: RFC 9110, 5.6.2 Tokens."""
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd])")
+
+
+def duration_s(value: Json) -> float | None:
+    """Read a duration in seconds; None when it is none.
+
+    >>> [duration_s(v) for v in ("30s", "15m", "1.5h", "7d", 90)]
+    [30.0, 900.0, 5400.0, 604800.0, 90.0]
+    >>> duration_s("1 hour") is None
+    True
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return float(found[1]) * UNITS_S[found[2]] if found else None
+
+
+def fail(problem: str, instead: str) -> NoReturn:
+    """Reject a value inside a validator with the words a person will read; ``translation`` passes them on."""
+    raise PydanticCustomError("driftwatch", "{problem}; {instead}", {"problem": problem, "instead": instead})
+
+
+def _duration(*, longest: str, zero_allowed: bool = False) -> Callable[[Json], float]:
+    longest_s = duration_s(longest) or LONGEST_S
+
+    def validate(value: Json) -> float:
+        length_s = duration_s(value)
+        if length_s is None:
+            fail("not a duration", "write 30s, 15m, 1h or 7d")
+        if not (length_s > 0 or (length_s == 0 and zero_allowed)):  # NaN is not above zero either
+            fail("a duration must be longer than zero", "write 30s, 15m, 1h or 7d")
+        if length_s > longest_s:
+            fail("longer than makes sense here", f"write at most {longest}")
+        return length_s
+
+    return validate
+
+
+_DURATION_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": f"^{_DURATION.pattern}$"}, {"type": "number", "minimum": 0}]}
+)
+
+
+def _url(value: str) -> str:
+    instead = "write one like https://api.openai.com/v1"
+    if not value.isascii() or not value.isprintable() or " " in value:
+        fail("not an http:// or https:// URL", instead)
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError:
+        fail("not an http:// or https:// URL", instead)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        fail("not an http:// or https:// URL", instead)
+    if "@" in parts.netloc:
+        fail("a URL must not hold credentials", "name the environment variable: api_key_env: OPENAI_API_KEY")
+    if parts.query or parts.fragment:
+        fail("a URL must end with its path: paths of the API are appended to it", instead)
+    return value.rstrip("/")
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        fail("not a usable name", "take letters, digits, '.', '_' and '-', 64 at most, a letter or digit first")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not HEADER_NAME.fullmatch(value):
+        fail("not a header name", "take letters, digits and '-'")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+def _no_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        fail("names the same thing twice", "keep one of the two")
+    return values
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+"""A short text with something in it."""
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
+
+Names = Annotated[tuple[Name, ...], AfterValidator(_no_repeats)]
+
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+
+EnvName = Annotated[str, StringConstraints(pattern=f"^{ENV_NAME.pattern}$")]
+"""The name of an environment variable that holds a secret. ``leaks`` has rejected what cannot be one."""
+
+FilePath = Annotated[Path, WithJsonSchema({"type": "string", "minLength": 1})]
+
+Interval = Annotated[float, BeforeValidator(_duration(longest="366d")), _DURATION_SCHEMA]
+
+Jitter = Annotated[float, BeforeValidator(_duration(longest="366d", zero_allowed=True)), _DURATION_SCHEMA]
+"""Zero is meant here: runs start exactly at their slot."""
+
+Timeout = Annotated[float, BeforeValidator(_duration(longest="1h")), _DURATION_SCHEMA]
+
+Url = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]

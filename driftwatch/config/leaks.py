@@ -1,0 +1,87 @@
+"""Secrets held in the configuration: reported without being repeated, and taken out before anything reads on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from driftwatch.config.credentials import has_secret_shape, names_secret, names_variable
+from driftwatch.config.problems import KeyPath, Problem
+from driftwatch.config.reading import Document
+from driftwatch.domain import Json
+
+_PLACEHOLDER = "REMOVED"
+"""Stands where a variable's name belongs, so that one leaked secret is told once and not also as a missing key."""
+
+
+def without_secrets(document: Document) -> Document:
+    """Take every secret out of the values and report each one.
+
+    A credential is recognised by its key (``api_key``, ``bot_token`` …), by its shape (``sk-…``, ``xoxb-…`` …),
+    or because it stands where the name of an environment variable belongs and cannot be one.
+    """
+    problems: list[Problem] = []
+    values = _mapping(document.values, (), problems)
+    return dataclasses.replace(document, values=values, problems=(*document.problems, *problems))
+
+
+def _mapping(values: dict[str, Json], path: KeyPath, problems: list[Problem]) -> dict[str, Json]:
+    kept: dict[str, Json] = {}
+    for key, value in values.items():
+        here = (*path, key)
+        if not _is_leak(here, value):
+            kept[key] = _value(value, here, problems)
+            continue
+        env_key, example = _right_key(here)
+        problems.append(
+            Problem(
+                path=here,
+                problem="a secret does not belong in this file",
+                instead=f"name the environment variable: {env_key}: {example}",
+            )
+        )
+        if _is_header(here):
+            kept[key] = _PLACEHOLDER
+        elif (env_key not in values or env_key == key) and not has_secret_shape(key):
+            kept[env_key] = _PLACEHOLDER
+    return kept
+
+
+def _value(value: Json, path: KeyPath, problems: list[Problem]) -> Json:
+    if isinstance(value, dict):
+        return _mapping(value, path, problems)
+    if isinstance(value, list):
+        entries = [(position, entry, (*path, position)) for position, entry in enumerate(value)]
+        leaks = [here for _, entry, here in entries if isinstance(entry, str) and has_secret_shape(entry)]
+        instead = "name an environment variable where a secret is needed: api_key_env: OPENAI_API_KEY"
+        problems += [
+            Problem(path=here, problem="a secret does not belong in this file", instead=instead) for here in leaks
+        ]
+        return [_value(entry, here, problems) for _, entry, here in entries if here not in leaks]
+    return value
+
+
+def _is_leak(path: KeyPath, value: Json) -> bool:
+    key = str(path[-1])
+    if isinstance(value, dict | list):
+        return False
+    if has_secret_shape(key) or (isinstance(value, str) and has_secret_shape(value)):
+        return True
+    if _is_header(path) or key.endswith("_env"):
+        return isinstance(value, str) and not names_variable(value)
+    return names_secret(key)
+
+
+def _is_header(path: KeyPath) -> bool:
+    """Whether a path is an entry of a target's ``headers``, whose keys are header names and may say "token"."""
+    return len(path) > 1 and path[-2] == "headers" and "parameters" not in path
+
+
+def _right_key(path: KeyPath) -> tuple[str, str]:
+    key = str(path[-1])
+    if _is_header(path):
+        return (key if not has_secret_shape(key) else "X-Header"), "NAME_OF_A_VARIABLE"
+    if path[0] != "receivers":
+        return "api_key_env", "OPENAI_API_KEY"
+    if "token" in key.lower():
+        return "bot_token_env", "SLACK_BOT_TOKEN"
+    return "webhook_url_env", "SLACK_WEBHOOK_URL"

@@ -1,0 +1,255 @@
+"""The settings of a watch: what a configuration says, validated, frozen, with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+
+from driftwatch.config.fields import (
+    EnvName,
+    FilePath,
+    HeaderName,
+    Interval,
+    Jitter,
+    Name,
+    Names,
+    Text,
+    Timeout,
+    Url,
+    UtcTime,
+    fail,
+)
+from driftwatch.domain import Json
+
+BUNDLED_EMBEDDER = "all-MiniLM-L6-v2"
+"""The embedding model that comes with driftwatch's ``embedder`` extra."""
+
+WEEK_S = 7 * 86_400.0
+"""Seconds; a week of calibration has seen every hour of the day and every day of the week."""
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, values keep their type, nothing changes after loading."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class AlarmBudget(Section):
+    """How many false alarms are acceptable; exactly one of the two figures is given."""
+
+    chance_of_any_per_year: float | None = Field(default=None, gt=0, lt=1, examples=[0.1])
+    """Chance of one or more false alarms in a year, between 0 and 1. Instead of false_alarms_per_year."""
+    false_alarms_per_year: float | None = Field(
+        default_factory=lambda given: None if given["chance_of_any_per_year"] else 1.0, gt=0, le=366, examples=[1]
+    )
+    """False alarms accepted in a year on average. Default 1."""
+    scope: Literal["target", "fleet"] = "target"
+    """Whether the figure holds for each target or for all targets together."""
+
+
+class BaselineSettings(Section):
+    """How much of today's behaviour is recorded before anything may alarm."""
+
+    anchors: int = Field(default=8, ge=2, le=1000, examples=[8])
+    """Accepted completions per canary that later replies are compared to, 2 or more."""
+    calibration_runs: int | None = Field(default=None, ge=20, le=10_000, examples=[168])
+    """Runs that learn the natural noise, 20 or more. Default: a week of runs, at least 20 and at most 168."""
+
+    def calibration_runs_for(self, interval_s: float) -> int:
+        """Runs wanted for a target that runs every ``interval_s`` seconds.
+
+        >>> BaselineSettings().calibration_runs_for(3600), BaselineSettings().calibration_runs_for(86_400)
+        (168, 20)
+        """
+        return self.calibration_runs or min(168, max(20, int(WEEK_S // interval_s)))
+
+
+def _embedder(value: Json) -> Json:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class EmbedderSettings(Section):
+    """Which embedding model measures meaning."""
+
+    model: Text = Field(default=BUNDLED_EMBEDDER, examples=[BUNDLED_EMBEDDER])
+    """`all-MiniLM-L6-v2` (bundled), `off`, or the name or folder of another sentence-transformers model."""
+    revision: Text | None = Field(default=None, examples=["4a1b2c3"])
+    """Commit or version of a model that is not bundled: another revision starts a new baseline."""
+
+    @property
+    def is_off(self) -> bool:
+        """Whether meaning is not measured at all."""
+        return self.model == "off"
+
+
+class HttpSettings(Section):
+    """Where /healthz and /readyz listen."""
+
+    host: Text = Field(default="127.0.0.1", examples=["127.0.0.1"])
+    """Address to listen on; 0.0.0.0 for every interface. There is no log-in: put a proxy in front."""
+    port: int = Field(default=8077, ge=0, le=65_535, examples=[8077])
+    """Port to listen on; 0 takes any free one."""
+
+
+class LogSettings(Section):
+    """What driftwatch writes to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is written."""
+    format: Literal["console", "json"] = "console"
+    """`console` for people, `json` for log collectors."""
+
+
+class Price(Section):
+    """What the endpoint charges, where the built-in price list does not know it."""
+
+    input: float = Field(ge=0, le=100_000, examples=[0.15])
+    """US dollars per million input tokens."""
+    output: float = Field(ge=0, le=100_000, examples=[0.6])
+    """US dollars per million output tokens."""
+
+
+class TargetSettings(Section):
+    """One endpoint under watch."""
+
+    provider: Text = Field(examples=["openai"])
+    """Wire format: openai, openai_compatible or simulated."""
+    model: Text = Field(examples=["gpt-4o-mini"])
+    """Model name as the endpoint knows it."""
+    suites: Names = Field(default=(), examples=[["core"]])
+    """Names of the suites to replay. Default: every suite."""
+    base_url: Url | None = Field(default=None, examples=["http://127.0.0.1:8000/v1"])
+    """Where the API begins; openai has its own by default."""
+    api_key_env: EnvName | None = Field(default=None, examples=["OPENAI_API_KEY"])
+    """Environment variable that holds the API key. Default for openai: OPENAI_API_KEY."""
+    api_key_file: FilePath | None = Field(default=None, examples=["/run/secrets/openai"])
+    """File that holds the API key. Instead of api_key_env."""
+    headers: Mapping[HeaderName, EnvName] = Field(
+        default_factory=dict, examples=[{"OpenAI-Organization": "OPENAI_ORG"}]
+    )
+    """Extra request headers: header name → environment variable that holds its value."""
+    parameters: Mapping[str, Any] = Field(default_factory=dict, examples=[{"temperature": 0}])
+    """Sampling parameters sent with every canary, e.g. temperature, max_tokens, seed. A canary's own win, but a
+    parameter set to null here is never sent."""
+    interval_s: Interval = Field(default=3600.0, alias="interval", examples=["1h"])
+    """Time from run to run, e.g. 15m, 1h, 1d; at least 60s. Default 1h."""
+    jitter_s: Jitter = Field(default_factory=lambda given: given["interval_s"] / 10, alias="jitter", examples=["5m"])
+    """A run starts up to this much after its slot. Default: a tenth of the interval. 0 for none."""
+    repeats: int = Field(default=1, ge=1, le=20, examples=[1])
+    """How many times each canary is asked in one run, 1 to 20."""
+    timeout_s: Timeout = Field(default=60.0, alias="timeout", examples=["60s"])
+    """Longest wait for one reply. Default 60s."""
+    concurrency: int = Field(default=4, ge=1, le=256, examples=[4])
+    """Requests to the endpoint at the same time, 1 to 256."""
+    attempts: int = Field(default=3, ge=1, le=5, examples=[3])
+    """Tries of one request when the endpoint is busy or unreachable, 1 to 5."""
+    owner: Text | None = Field(default=None, examples=["team-support"])
+    """Who answers for the endpoint; shown in alerts."""
+    receivers: Names = Field(default=(), examples=[["oncall"]])
+    """Receivers that are told. Default: every receiver. An empty list tells nobody."""
+    script: FilePath | None = Field(default=None, examples=["demo-script.yaml"])
+    """Script of a simulated endpoint; for provider simulated only."""
+    price: Price | None = None
+    """Price per million tokens, where the built-in list does not know it."""
+
+
+class SlackReceiver(Section):
+    """A Slack channel, reached by an incoming webhook or by a bot."""
+
+    type: Literal["slack"] = Field(examples=["slack"])
+    """`slack`."""
+    webhook_url_env: EnvName | None = Field(default=None, examples=["SLACK_WEBHOOK_URL"])
+    """Environment variable that holds the URL of an incoming webhook."""
+    webhook_url_file: FilePath | None = Field(default=None, examples=["/run/secrets/slack-webhook"])
+    """File that holds the URL of an incoming webhook."""
+    bot_token_env: EnvName | None = Field(default=None, examples=["SLACK_BOT_TOKEN"])
+    """Environment variable that holds a bot token. Instead of a webhook."""
+    bot_token_file: FilePath | None = Field(default=None, examples=["/run/secrets/slack-bot"])
+    """File that holds a bot token."""
+    channel: Text | None = Field(default=None, examples=["C0123456789"])
+    """Channel ID or name the bot posts to; a webhook brings its own."""
+    base_url: Url | None = Field(default=None, examples=["https://slack.com/api"])
+    """Where Slack's API begins, when it is reached through a proxy."""
+
+
+class ConsoleReceiver(Section):
+    """Announcements on standard output."""
+
+    type: Literal["console"] = Field(examples=["console"])
+    """`console`."""
+
+
+Receiver = Annotated[SlackReceiver | ConsoleReceiver, Field(discriminator="type")]
+
+
+class Simulation(Section):
+    """Weeks in seconds: the clock jumps from slot to slot. Only when every target is simulated."""
+
+    start: UtcTime = Field(examples=["2026-01-05T00:00:00Z"])
+    """Time of the first slot, with time zone."""
+    end: UtcTime = Field(examples=["2026-01-26T00:00:00Z"])
+    """Time at which the simulation stops, with time zone."""
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Simulation:
+        if self.start >= self.end:
+            fail("ends before it starts", "write an end after the start")
+        return self
+
+
+class Settings(Section):
+    """Everything a configuration says."""
+
+    targets: Mapping[Name, TargetSettings] = Field(
+        min_length=1, examples=[{"support": {"provider": "openai", "model": "gpt-4o-mini"}}]
+    )
+    """The endpoints under watch, by name."""
+    canaries: tuple[FilePath, ...] = Field(default=(Path("canaries"),), min_length=1, examples=[["canaries"]])
+    """Suite files, or folders of them. Default: the folder canaries beside this file, else one folder up."""
+    receivers: Mapping[Name, Receiver] = Field(default_factory=dict, examples=[{"console": {"type": "console"}}])
+    """Who is told of incidents, by name."""
+    store: FilePath = Field(default=Path("driftwatch.db"), examples=["driftwatch.db"])
+    """Database file; created when missing. DRIFTWATCH_STORE overrides it. Default: beside this file."""
+    alarm_budget: AlarmBudget = Field(default_factory=AlarmBudget, examples=[{"false_alarms_per_year": 1}])
+    """How many false alarms are acceptable."""
+    baseline: BaselineSettings = Field(default_factory=BaselineSettings, examples=[{"anchors": 8}])
+    """How much is recorded before anything may alarm."""
+    embedder: Annotated[EmbedderSettings, BeforeValidator(_embedder)] = Field(
+        default_factory=EmbedderSettings, examples=[BUNDLED_EMBEDDER]
+    )
+    """Embedding model that measures meaning: all-MiniLM-L6-v2, off, or {model, revision}."""
+    failure_threshold: int = Field(default=3, ge=1, le=100, examples=[3])
+    """Failed runs in a row that open an availability incident."""
+    retention_days: int = Field(default=90, ge=1, le=3660, examples=[90])
+    """Days that replies are kept which are neither anchors nor part of an incident."""
+    http: HttpSettings = Field(default_factory=HttpSettings, examples=[{"port": 8077}])
+    """Where the API, the dashboard and the metrics listen. DRIFTWATCH_HTTP=host:port overrides it."""
+    log: LogSettings = Field(default_factory=LogSettings, examples=[{"level": "info"}])
+    """What is written to standard error. DRIFTWATCH_LOG_LEVEL overrides the level."""
+    simulation: Simulation | None = Field(
+        default=None, examples=[{"start": "2026-01-05T00:00:00Z", "end": "2026-01-26T00:00:00Z"}]
+    )
+    """Run through simulated time; only when every target's provider is simulated."""
+
+    _file: Path = PrivateAttr(default=Path("driftwatch.yaml"))
+
+    @property
+    def file(self) -> Path:
+        """The file or folder this was read from, as the user named it."""
+        return self._file
+
+    def model_post_init(self, context: Mapping[str, Path] | None) -> None:
+        """Remember where it was read from: no key of the file, so ``load`` passes it beside the values."""
+        if context:
+            self._file = context["file"]

@@ -1,0 +1,348 @@
+"""What a good configuration comes to: defaults, inheritance, paths, folders, the places it is looked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from driftwatch.config import ConsoleReceiver, Settings, SlackReceiver, TargetSettings, load, locate
+from driftwatch.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_shipped_example_loads_without_any_variable_set() -> None:
+    settings = load(ROOT / "config" / "driftwatch.yaml", {}, providers=("openai", "openai_compatible", "simulated"))
+    assert set(settings.targets) == {"support", "local"}
+    assert isinstance(settings.receivers["oncall"], SlackReceiver)
+    assert settings.canaries == (ROOT / "canaries",)
+
+
+def test_the_shipped_example_names_every_key_that_there_is() -> None:
+    """A key that the example does not show is a key that nobody finds."""
+    from driftwatch.config.translation import SECTIONS  # noqa: PLC0415 - used here only
+
+    text = (ROOT / "config" / "driftwatch.yaml").read_text(encoding="utf-8")
+    keys = {field.alias or name for section in SECTIONS.values() for name, field in section.model_fields.items()}
+    for_simulations_and_proxies = {"simulation", "start", "end", "script"}
+    twins_of_shown_keys = {"webhook_url_file", "bot_token_file"}
+    assert {key for key in keys if f"{key}:" not in text} == for_simulations_and_proxies | twins_of_shown_keys
+
+
+def test_a_target_of_two_keys_gets_every_default(load_text, target, tmp_path) -> None:
+    settings = load_text(target)
+    support = settings.targets["support"]
+    assert (support.base_url, support.api_key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
+    assert (support.interval_s, support.jitter_s, support.timeout_s) == (3600.0, 360.0, 60.0)
+    assert (support.repeats, support.concurrency, support.attempts) == (1, 4, 3)
+    assert (support.suites, support.receivers, support.parameters, support.headers) == ((), (), {}, {})
+    assert settings.alarm_budget.false_alarms_per_year == 1
+    assert (settings.alarm_budget.chance_of_any_per_year, settings.alarm_budget.scope) == (None, "target")
+    assert (settings.failure_threshold, settings.retention_days) == (3, 90)
+    assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8077)
+    assert (settings.embedder.model, settings.embedder.revision) == ("all-MiniLM-L6-v2", None)
+    assert settings.store == tmp_path / "driftwatch.db"
+    assert settings.file == tmp_path / "driftwatch.yaml"
+    assert settings.simulation is None
+
+
+def test_settings_do_not_change_after_loading(load_text, target) -> None:
+    settings = load_text(target)
+    with pytest.raises(ValidationError):
+        settings.targets["support"].model = "another"
+
+
+def test_settings_made_in_code_have_a_file_all_the_same() -> None:
+    targets = {"support": TargetSettings(provider="openai", model="gpt-4o-mini", interval_s=600)}
+    settings = Settings(targets=targets)
+    assert (settings.file, settings.targets["support"].jitter_s) == (Path("driftwatch.yaml"), 60.0)
+
+
+def test_a_chance_takes_the_place_of_the_default_budget(load_text, target) -> None:
+    budget = load_text(f"{target}alarm_budget: {{chance_of_any_per_year: 0.1, scope: fleet}}\n").alarm_budget
+    assert (budget.false_alarms_per_year, budget.chance_of_any_per_year, budget.scope) == (None, 0.1, "fleet")
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "runs"),
+    [(60, 168), (3600, 168), (7200, 84), (6 * 3600, 28), (86_400, 20), (7 * 86_400, 20)],
+)
+def test_calibration_is_a_week_of_runs_within_bounds(load_text, target, interval_s: int, runs: int) -> None:
+    assert load_text(target).baseline.calibration_runs_for(interval_s) == runs
+
+
+def test_a_stated_number_of_calibration_runs_holds_at_every_interval(load_text, target) -> None:
+    baseline = load_text(f"{target}baseline: {{calibration_runs: 500}}\n").baseline
+    assert {baseline.calibration_runs_for(60), baseline.calibration_runs_for(86_400)} == {500}
+
+
+def test_defaults_reach_every_target_and_give_way_to_its_own_keys(load_text) -> None:
+    targets = load_text(
+        "defaults: {provider: openai, interval: 2h, parameters: {temperature: 0, seed: 7}}\n"
+        "targets:\n  one: {model: a}\n  two: {model: b, interval: 30m, parameters: {temperature: 1}}\n"
+    ).targets
+    assert (targets["one"].interval_s, targets["one"].parameters) == (7200.0, {"temperature": 0, "seed": 7})
+    assert (targets["two"].interval_s, targets["two"].parameters) == (1800.0, {"temperature": 1})
+    assert targets["two"].jitter_s == 180.0
+
+
+def test_a_targets_own_key_source_keeps_the_default_one_out(load_text, tmp_path) -> None:
+    support = load_text(
+        "defaults: {api_key_env: SHARED_KEY}\n"
+        "targets:\n  support: {provider: openai, model: a, api_key_file: keys/openai}\n"
+    ).targets["support"]
+    assert (support.api_key_env, support.api_key_file) == (None, tmp_path / "keys" / "openai")
+
+
+def test_a_local_endpoint_needs_no_key(load_text) -> None:
+    local = load_text(
+        "targets:\n  local: {provider: openai_compatible, model: m, base_url: 'http://127.0.0.1:8000/v1/'}\n"
+    ).targets["local"]
+    assert (local.api_key_env, local.base_url) == (None, "http://127.0.0.1:8000/v1")
+
+
+def test_a_target_that_names_no_receiver_tells_all_and_an_empty_list_tells_nobody(load_text) -> None:
+    settings = load_text(
+        "targets:\n  loud: {provider: openai, model: a}\n  quiet: {provider: openai, model: a, receivers: []}\n"
+        "receivers:\n  screen: {type: console}\n  oncall: {type: slack, webhook_url_env: HOOK}\n"
+    )
+    assert settings.targets["loud"].receivers == ("screen", "oncall")
+    assert settings.targets["quiet"].receivers == ()
+    assert isinstance(settings.receivers["screen"], ConsoleReceiver)
+
+
+def test_the_mistake_of_an_inherited_key_is_told_once_and_where_it_stands(load_text) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_text(
+            "defaults: {provider: openai, repeats: 0, api_key: hunter2}\ntargets:\n  a: {model: x}\n  b: {model: y}\n"
+        )
+    assert [line.split(": ")[1] for line in str(refused.value).splitlines()] == ["defaults.api_key", "defaults.repeats"]
+
+
+def test_a_receiver_with_a_bad_name_is_one_mistake(load_text, target) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_text(f"{target}receivers:\n  on call: {{type: console}}\n")
+    assert refused.value.key == "receivers.on call"
+
+
+def test_a_simulation_runs_in_utc_and_may_be_fast(load_text) -> None:
+    settings = load_text(
+        "targets:\n  demo: {provider: simulated, model: m, script: demo.yaml, interval: 10s, jitter: 0}\n"
+        "simulation: {start: '2026-01-05T02:00:00+02:00', end: 2026-01-26T00:00:00Z}\n"
+    )
+    assert settings.simulation is not None
+    assert settings.simulation.start == datetime(2026, 1, 5, tzinfo=UTC)
+    assert settings.simulation.start.tzinfo is UTC
+    assert (settings.targets["demo"].interval_s, settings.targets["demo"].jitter_s) == (10.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("'off'", ("off", None, True)),
+        ("off", ("off", None, True)),
+        ("{model: org/name, revision: v1}", ("org/name", "v1", False)),
+        ("{}", ("all-MiniLM-L6-v2", None, False)),
+    ],
+)
+def test_an_embedder_is_bundled_off_or_pinned(load_text, target, written, expected) -> None:
+    embedder = load_text(f"{target}embedder: {written}\n").embedder
+    assert (embedder.model, embedder.revision, embedder.is_off) == expected
+
+
+def test_null_is_a_value_of_a_parameter_only(load_text, target) -> None:
+    settings = load_text(f"{target}    parameters: {{stop: null, extra: [null, true]}}\n")
+    assert settings.targets["support"].parameters == {"stop": None, "extra": [None, True]}
+
+
+def test_any_provider_is_taken_when_the_caller_does_not_know_them(load_text) -> None:
+    assert load_text("targets:\n  a: {provider: vertex, model: b}\n").targets["a"].provider == "vertex"
+
+
+# ------------------------------------------------------------------ paths
+
+
+def test_paths_are_relative_to_the_file_that_names_them(write, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    write(
+        "defaults: {script: scripts/demo.yaml}\n"
+        "targets:\n  demo: {provider: simulated, model: m, api_key_file: ~/key}\n"
+        "receivers:\n  oncall: {type: slack, webhook_url_file: hook}\n"
+        "store: ../state/watch.db\ncanaries: [core.yaml, /srv/canaries]\nembedder: {model: ./minilm, revision: v1}\n",
+        "etc/driftwatch.yaml",
+    )
+    settings = load(tmp_path / "etc" / "driftwatch.yaml", {})
+    etc = tmp_path / "etc"
+    assert settings.store == etc / ".." / "state" / "watch.db"
+    assert settings.canaries == (etc / "core.yaml", Path("/srv/canaries"))
+    assert settings.targets["demo"].script == etc / "scripts" / "demo.yaml"
+    assert settings.targets["demo"].api_key_file == Path("/home/somebody/key")
+    assert settings.receivers["oncall"].webhook_url_file == etc / "hook"
+    assert settings.embedder.model == str(etc / "minilm")
+
+
+@pytest.mark.parametrize(("folder", "expected"), [("canaries", "canaries"), ("etc/canaries", "etc/canaries")])
+def test_canaries_are_found_beside_the_file_or_one_folder_up(write, target, tmp_path, folder, expected) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    assert load(write(target, "etc/driftwatch.yaml"), {}).canaries == (tmp_path / expected,)
+
+
+# ------------------------------------------------------------------ folders of files
+
+
+def test_the_files_of_a_folder_merge(write, target, tmp_path) -> None:
+    write(f"{target}log: {{level: debug}}\n", "conf/a.yaml")
+    write("targets:\n  billing: {provider: openai, model: b}\nlog: {format: json}\n", "conf/b.yaml")
+    write("receivers:\n  oncall: {type: console}\n", "conf/c.yml")
+    write("nonsense", "conf/.#a.yaml")
+    write("nonsense", "conf/notes.txt")
+    settings = load(tmp_path / "conf", {})
+    assert list(settings.targets) == ["support", "billing"]
+    assert settings.targets["billing"].receivers == ("oncall",)
+    assert (settings.log.level, settings.log.format) == ("debug", "json")
+    assert (settings.file, settings.store) == (tmp_path / "conf", tmp_path / "conf" / "driftwatch.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "first_line"),
+    [
+        ("targets:\n  support: {owner: me}\n", 2, "targets.support", 2),
+        ("receivers:\n  oncall: {type: console}\n", 2, "receivers.oncall", 6),
+        ("retention_days: 30\n", 1, "retention_days", 7),
+        ("log:\n  level: info\n", 2, "log.level", 9),
+        ("log: info\n", 1, "log", 8),
+        ("canaries: [more]\n", 1, "canaries", 10),
+    ],
+)
+def test_what_two_files_define_is_refused_with_both_places(conf, text, line, key, first_line) -> None:
+    (conf / "b.yaml").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load(conf, {})
+    first = f"conf/a.yaml:{first_line}"
+    assert f"conf/b.yaml:{line}: {key}: also defined in {first}; keep it in one of the two files" == str(refused.value)
+
+
+@pytest.fixture
+def conf(write, target, tmp_path, monkeypatch) -> Path:
+    """A folder with one file in it, named relative to the working folder."""
+    rest = "receivers:\n  oncall: {type: console}\nretention_days: 30\nlog:\n  level: info\ncanaries: [core]\n"
+    write(target + rest, "conf/a.yaml")
+    monkeypatch.chdir(tmp_path)
+    return Path("conf")
+
+
+def test_every_broken_file_of_a_folder_is_told(write, tmp_path, monkeypatch) -> None:
+    write("a: 'b\n", "conf/a.yaml")
+    write("", "conf/b.yaml")
+    (tmp_path / "conf" / "c.yaml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        load(Path("conf"), {})
+    assert str(refused.value).splitlines() == [
+        "conf/a.yaml:1: a quote is not closed; close it on the same line",
+        "conf/b.yaml: the file is empty; run `driftwatch init` for one to start from",
+        "conf/c.yaml: cannot be read (Is a directory); make it readable for this user",
+    ]
+
+
+def test_a_folder_without_files_is_refused(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"a folder without \*\.yaml files; run `driftwatch init`"):
+        load(tmp_path, {})
+
+
+# ------------------------------------------------------------------ where it is looked for
+
+
+def test_the_places_are_tried_in_order(write, target, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(target, "config/driftwatch.yaml")
+    assert locate(None, {}) == Path("config/driftwatch.yaml")
+    write(target)
+    assert locate(None, {"DRIFTWATCH_CONFIG": ""}) == Path("driftwatch.yaml")
+    assert locate(None, {"DRIFTWATCH_CONFIG": "named.yaml"}) == Path("named.yaml")
+    assert locate(Path("given.yaml"), {"DRIFTWATCH_CONFIG": "named.yaml"}) == Path("given.yaml")
+
+
+def test_without_a_configuration_the_way_to_one_is_told(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        load(None, {"DRIFTWATCH_CONFG": "x.yaml"})
+    assert str(refused.value).splitlines() == [
+        (
+            "no configuration: neither ./driftwatch.yaml nor ./config/driftwatch.yaml exists; "
+            "run `driftwatch init`, or name one with --config or DRIFTWATCH_CONFIG"
+        ),
+        "environment: DRIFTWATCH_CONFG: unknown variable; did you mean DRIFTWATCH_CONFIG?",
+    ]
+
+
+def test_a_missing_file_is_one_sentence() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(Path("nowhere/driftwatch.yaml"), {})
+    expected = "nowhere/driftwatch.yaml: no such file; name a file that exists, or run `driftwatch init`"
+    assert expected == str(refused.value)
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read \(File name too long\); make it readable for this user"):
+        load(Path("x" * 300), {})
+
+
+def test_a_folder_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, {})
+    assert f"{tmp_path}: cannot be read (Permission denied); make it readable for this user" == str(refused.value)
+
+
+def test_receivers_that_are_no_mapping_are_one_mistake(load_text, target) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_text(f"{target}    receivers: [oncall]\nreceivers: [oncall]\n")
+    assert refused.value.key == "receivers"
+
+
+# ------------------------------------------------------------------ hostile files
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: " + "[" * 500, "nested too deeply"),
+        ("a: &a [0,0,0,0,0,0,0,0,0,0]\n" + "".join(
+            f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcde", "bcdef", strict=True)
+        ), "too many or too deep values"),
+        (f"retention_days: {'9' * 5000}\n", "not a number"),
+        (f"retention_days: 0x{'f' * 5000}\n", "not a number that JSON carries"),
+        ("retention_days: !!int many\n", "not a number"),
+        ("# " + "x" * (1 << 20), "larger than 1 MiB"),
+        ("canaries: [core, ~]\n", "canaries[1]: has no value"),
+        ("canaries: !!set {core}\n", "a YAML tag (!…) that is not supported"),
+        ("a: &x 1\nb: &x 2\n", "unknown key"),
+        ("%YAML 1.1\n%FOO\n%YAML 1.1\n---\na: 1\n", "not YAML"),
+    ],
+)  # fmt: skip
+def test_a_hostile_file_is_refused_in_a_moment(load_text, text, problem) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_text(text)
+    assert problem in str(refused.value)
+    assert "fffff" not in str(refused.value)
+
+
+def test_a_byte_order_mark_is_no_mistake(write, target) -> None:
+    assert load(write("\ufeff" + target), {}).targets["support"].model == "gpt-4o-mini"
+
+
+def test_importing_the_configuration_stays_light() -> None:
+    heavy = "{'torch', 'scipy', 'numpy', 'httpx', 'sqlmodel', 'sqlalchemy', 'starlette'}"
+    code = f"import sys, driftwatch.config; sys.exit(', '.join({heavy} & sys.modules.keys()))"
+    finished = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert finished.stderr.strip() == ""
