@@ -1,0 +1,145 @@
+"""Runs and their completions: ``claimed → measured → judged``, or ``interrupted``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.orm import Session
+from sqlmodel import col, func
+
+from driftwatch.domain import Completion, Purpose, Run, RunState, Score
+from driftwatch.errors import StoreError
+from driftwatch.store import rows, series
+from driftwatch.store.database import among
+from driftwatch.store.tables import CompletionRow, RunRow
+
+
+def claim(
+    session: Session, *, target: str, scheduled_at: datetime, purpose: Purpose, baseline_id: int, at: datetime
+) -> Run | None:
+    """Take a slot; None when somebody has it."""
+    values = {
+        "target": target,
+        "scheduled_at": scheduled_at,
+        "purpose": purpose.value,
+        "state": RunState.CLAIMED.value,
+        "baseline_id": baseline_id,
+        "started_at": at,
+        "n_ok": 0,
+        "n_failed": 0,
+    }
+    statement = upsert(RunRow).values(values).on_conflict_do_nothing(index_elements=["target", "scheduled_at"])
+    row = session.scalars(statement.returning(RunRow)).one_or_none()
+    return None if row is None else rows.run(row)
+
+
+def record_measurement(
+    session: Session,
+    run_id: int,
+    *,
+    completions: Sequence[Completion],
+    scores: Sequence[Score],
+    finished_at: datetime,
+    cost_usd: float | None,
+) -> tuple[Completion, ...]:
+    """Store a claimed run's evidence and its membership of its own baseline."""
+    row = _run(session, run_id)
+    if row.state != RunState.CLAIMED:
+        raise StoreError(f"run {run_id} of {row.target} is {row.state}, so it takes no measurement")
+    row.state = RunState.MEASURED.value
+    row.finished_at = finished_at
+    row.n_ok = sum(completion.is_ok for completion in completions)
+    row.n_failed = len(completions) - row.n_ok
+    row.cost_usd = cost_usd
+    session.flush()
+    series.set_members(session, row.baseline_id, [run_id], Purpose(row.purpose))
+    series.record_scores(session, row.baseline_id, {run_id: scores})
+    if not completions:
+        return ()
+    ids = session.scalars(
+        insert(CompletionRow).returning(col(CompletionRow.id), sort_by_parameter_order=True),
+        [rows.completion_columns(completion, run_id) for completion in completions],
+    )
+    return tuple(replace(completion, id=i) for completion, i in zip(completions, ids, strict=True))
+
+
+def mark_judged(session: Session, run_id: int) -> None:
+    """Move a measured run to judged; one that is judged already stays as it is."""
+    row = _run(session, run_id)
+    if row.state not in (RunState.MEASURED, RunState.JUDGED):
+        raise StoreError(f"run {run_id} of {row.target} is {row.state}, so it has no evidence to be judged by")
+    row.state = RunState.JUDGED.value
+
+
+def interrupt_stale(session: Session, target: str | None, *, before: datetime) -> int:
+    """Give up claimed runs that started before a time; returns how many."""
+    stale = [col(RunRow.state) == RunState.CLAIMED.value, col(RunRow.started_at) < before]
+    if target is not None:
+        stale.append(col(RunRow.target) == target)
+    statement = update(RunRow).where(*stale).values(state=RunState.INTERRUPTED.value).returning(col(RunRow.id))
+    return len(session.scalars(statement).all())
+
+
+def listing(
+    session: Session,
+    target: str | None,
+    *,
+    baseline_id: int | None,
+    purposes: Collection[Purpose] | None,
+    states: Collection[RunState] | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int | None,
+    newest_first: bool,
+) -> list[Run]:
+    """Runs that meet every condition given."""
+    query = select(RunRow)
+    if target is not None:
+        query = query.where(col(RunRow.target) == target)
+    if baseline_id is not None:
+        query = query.where(col(RunRow.baseline_id) == baseline_id)
+    if purposes is not None:
+        query = query.where(col(RunRow.purpose).in_([purpose.value for purpose in purposes]))
+    if states is not None:
+        query = query.where(col(RunRow.state).in_([state.value for state in states]))
+    if since is not None:
+        query = query.where(col(RunRow.scheduled_at) >= since)
+    if until is not None:
+        query = query.where(col(RunRow.scheduled_at) <= until)
+    if newest_first:
+        query = query.order_by(col(RunRow.scheduled_at).desc(), col(RunRow.id).desc())
+    else:
+        query = query.order_by(col(RunRow.scheduled_at), col(RunRow.id))
+    return [rows.run(row) for row in session.scalars(query.limit(limit))]
+
+
+def last_scheduled(session: Session, targets: Sequence[str]) -> dict[str, datetime]:
+    """Each target's latest slot in any state; targets that never ran are absent."""
+    latest: dict[str, datetime] = {}
+    for target in targets:  # one look-up in the unique index each, however many runs there are
+        slot = session.scalar(select(func.max(RunRow.scheduled_at)).where(col(RunRow.target) == target))
+        if slot is not None:
+            latest[target] = slot
+    return latest
+
+
+def completions(session: Session, run_ids: Sequence[int], canary_id: str | None) -> dict[int, list[Completion]]:
+    """The completions of runs, in the order in which they were recorded; every run asked for has an entry."""
+    query = select(CompletionRow).where(col(CompletionRow.run_id).in_(among(run_ids)))
+    if canary_id is not None:
+        query = query.where(col(CompletionRow.canary_id) == canary_id)
+    by_run: dict[int, list[Completion]] = {run_id: [] for run_id in run_ids}
+    for row in session.scalars(query.order_by(col(CompletionRow.id))):
+        by_run[row.run_id].append(rows.completion(row))
+    return by_run
+
+
+def _run(session: Session, run_id: int) -> RunRow:
+    row = session.get(RunRow, run_id)
+    if row is None:
+        raise StoreError(f"there is no run {run_id}")
+    return row

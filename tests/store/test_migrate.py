@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from driftwatch.errors import StoreError
+from driftwatch.store import Store
+from driftwatch.store.database import Database
+from driftwatch.store.migrate import PACKAGED, migrate
+from driftwatch.store.tables import METADATA
+
+LATER = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.add_column("run", sa.Column("worker", sa.Text(), nullable=True))
+    {then}
+"""
+
+
+def later(directory: Path, then: str = ""):
+    """The packaged migrations and one more, as a release to come will have."""
+    scripts = directory / "migrations 100%"
+    shutil.copytree(PACKAGED.directory, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / "versions" / "v0002_later.py").write_text(LATER.format(then=then))
+    return replace(PACKAGED, directory=scripts, revisions=("0001", "0002"))
+
+
+def bring(path: Path, scripts):
+    database = Database(path, busy_timeout_s=5)
+    try:
+        return migrate(database, scripts=scripts)
+    finally:
+        database.close()
+
+
+def schema(path: Path) -> dict[str, str]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    # SQLAlchemy keeps no order among a table's constraints; all of them are named, so sorting loses nothing.
+    return {
+        name: ", ".join(sorted(" ".join(sql.split()).removesuffix(" )").split(", CONSTRAINT ")))
+        for name, sql in rows
+        if name != "alembic_version"
+    }
+
+
+def test_the_migrated_schema_equals_the_tables(world):
+    with world.store._database.reading() as session:
+        context = MigrationContext.configure(session.connection(), opts={"target_metadata": METADATA})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_constraints_too_are_the_same_to_the_letter(world, tmp_path):
+    """Alembic compares neither checks nor the conditions of partial indexes."""
+    path = tmp_path / "created.db"
+    engine = sa.create_engine(f"sqlite:///{path}")
+    METADATA.create_all(engine)
+    engine.dispose()
+    assert len(schema(path)) > 20
+    assert schema(world.path) == schema(path)
+
+
+def test_the_list_of_revisions_is_that_of_the_scripts():
+    found = [script.revision for script in ScriptDirectory(str(PACKAGED.directory)).walk_revisions()]
+    assert tuple(reversed(found)) == PACKAGED.revisions
+
+
+def test_an_older_database_is_copied_before_it_is_migrated(world, tmp_path):
+    baseline = world.baseline()
+    world.store.close()
+    assert bring(world.path, later(tmp_path)) == "0002"
+    assert "worker" in schema(world.path)["run"]
+    copy = world.path.with_name("driftwatch.db.bak-0001")
+    assert "worker" not in schema(copy)["run"]
+    with Store.open(copy) as store:
+        assert store.baselines() == [baseline]
+    with pytest.raises(StoreError, match=r"newer driftwatch \(revision 0002\)"):
+        Store.open(world.path)
+
+
+def test_what_only_the_write_ahead_log_holds_is_in_the_copy(world, tmp_path):
+    baseline = world.baseline()  # the store stays open: nothing has been folded into the file
+    assert bring(world.path, later(tmp_path)) == "0002"
+    with Store.open(world.path.with_name("driftwatch.db.bak-0001")) as store:
+        assert store.baselines() == [baseline]
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        ("raise ValueError('no such luck')", "no such luck"),
+        ("op.execute('INSERT INTO nowhere VALUES (1)')", "no such table: nowhere"),
+        (
+            'op.execute("INSERT INTO anchor VALUES (7, 7)")',
+            "was not migrated: a row of anchor would point to no row of",
+        ),
+    ],
+)
+def test_a_migration_that_fails_leaves_the_file_as_it_was(world, tmp_path, then, told):
+    baseline = world.baseline()
+    world.store.close()
+    before = schema(world.path)
+    scripts = later(tmp_path, then)
+    for _ in range(2):  # a daemon that restarts must not pile up copies
+        with pytest.raises((StoreError, ValueError), match=told):
+            bring(world.path, scripts)
+    assert schema(world.path) == before
+    names = {p.name for p in world.path.parent.iterdir() if p.is_file()}
+    assert names == {"driftwatch.db", "driftwatch.db.bak-0001"}
+    with Store.open(world.path) as store:
+        assert store.baselines() == [baseline]
+
+
+def test_a_current_database_is_not_copied(world):
+    world.store.close()
+    Store.open(world.path).close()
+    assert [p.name for p in world.path.parent.iterdir()] == ["driftwatch.db"]
+
+
+def test_many_processes_may_create_one_file_at_once(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from driftwatch.store import Store; "
+        "Store.open(Path(sys.argv[1])).close()"
+    )
+    path = tmp_path / "new.db"
+    children = [subprocess.Popen([sys.executable, "-c", program, str(path)]) for _ in range(4)]
+    assert [child.wait(timeout=60) for child in children] == [0, 0, 0, 0]
+    Store.open(path, create=False).close()
+    assert [p.name for p in tmp_path.iterdir()] == ["new.db"]
+
+
+def test_the_migrations_are_part_of_the_package():
+    assert (PACKAGED.directory / "env.py").is_file()
+    assert (PACKAGED.directory / "script.py.mako").is_file()
+    assert PACKAGED.directory.parent == Path(sys.modules["driftwatch.store.migrate"].__file__).parent
