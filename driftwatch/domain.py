@@ -319,6 +319,14 @@ class Baseline:
     parent_id: int | None = None
     """The baseline this one replaced, if any."""
 
+    @property
+    def least_anchors(self) -> int:
+        """A canary with fewer anchors is left out of the watch: half of those wanted, 2 at least.
+
+        With a single one nothing is known of how far the canary's replies lie apart.
+        """
+        return max(2, (self.anchors_wanted + 1) // 2)
+
 
 # ---------------------------------------------------------------- what is concluded
 

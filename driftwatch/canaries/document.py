@@ -69,7 +69,8 @@ def parse_document(text: str, file: str) -> Document:
         problem = error.problem or error.context or "it cannot be read"
         if error.context and problem.startswith("but"):
             problem = f"{error.context}, {problem}"
-        raise ConfigError(f"not valid YAML: {problem}", file=file, line=line) from None
+        instead = next((told for word, told in _REMEDIES.items() if word in problem), _REMEDY)
+        raise ConfigError(f"not valid YAML: {problem}", file=file, line=line, instead=instead) from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         code = _code_point(error.character)
@@ -82,12 +83,22 @@ def parse_document(text: str, file: str) -> Document:
     except YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", file=file) from None
     except RecursionError:
-        raise ConfigError("nested too deeply", file=file) from None
+        raise ConfigError("nested too deeply", file=file, instead="write at most a few levels") from None
     if root is None:
-        raise ConfigError("the file is empty", file=file)
+        raise ConfigError("the file is empty", file=file, instead="write `suite:` and `canaries:`, or remove it")
     builder = _Builder(yaml=yaml, file=file)
     value = builder.build(root, (), root.start_mark.line + 1)
     return Document(file=file, value=value, lines=builder.lines)
+
+
+_REMEDIES = {
+    "'\\t'": "indent with spaces",
+    "another document": "remove the line `---`, or make it a file of its own",
+    "mapping values are not allowed": "indent alike, and put text that holds ': ' in quotes",
+}
+"""Words of the parser → what to write instead."""
+
+_REMEDY = "close brackets and quotes, and indent alike"
 
 
 def dotted(path: Place) -> str:
@@ -143,7 +154,7 @@ class _Builder:
         if len(self.lines) > MAX_VALUES:
             raise ConfigError(f"more than {MAX_VALUES} values, aliases included", file=self._file)
         if id(node) in self._open:
-            raise self._error("an alias that contains itself", path, line)
+            raise self._error("an alias that contains itself", path, line, instead="write it out")
         self._open.add(id(node))
         try:
             if isinstance(node, MappingNode) and node.tag == "tag:yaml.org,2002:map":
@@ -167,7 +178,7 @@ class _Builder:
             name = self._text(key, path, line)
             if name in mapping:
                 first = self.lines[(*path, name)]
-                raise self._error(f"duplicate key, first on line {first}", (*path, name), line)
+                raise self._error(f"duplicate key, first on line {first}", (*path, name), line, instead="keep one")
             mapping[name] = self.build(value, (*path, name), line)
         return mapping
 

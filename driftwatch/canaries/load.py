@@ -98,7 +98,7 @@ def _read(file: Path) -> str:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=str(file)) from None
+        raise ConfigError(f"cannot be read: {error.strerror}", file=str(file), instead="name a readable file") from None
     if len(content) > MAX_BYTES:
         raise ConfigError(f"larger than {MAX_BYTES:,} bytes", file=str(file), instead="split the suite")
     try:

@@ -76,13 +76,13 @@ def _content(suites: Mapping[str, Suite]) -> dict[str, Json]:
 
 
 def _read(path: Path) -> dict[str, Json]:
-    instead = "write it anew from the suites"
+    instead = "write it anew with `driftwatch canaries lock`"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError("no lock file", file=str(path), instead=instead) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
+        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path), instead=instead) from None
     except ValueError:
         raise ConfigError("not a lock file: not JSON", file=str(path), instead=instead) from None
     if isinstance(content, dict) and isinstance(content.get("version"), int) and content["version"] > LOCK_VERSION:

@@ -1,6 +1,6 @@
 """Configuration: YAML and environment → frozen Settings, with errors that say where and what to write instead."""
 
-from driftwatch.config.access import MissingSecret, missing_secrets, read_secret
+from driftwatch.config.access import MissingSecret, missing_secrets, read_secret, require_secret
 from driftwatch.config.loading import load, locate
 from driftwatch.config.schema import json_schema
 from driftwatch.config.settings import (
@@ -37,4 +37,5 @@ __all__ = [
     "locate",
     "missing_secrets",
     "read_secret",
+    "require_secret",
 ]

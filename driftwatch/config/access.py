@@ -38,6 +38,21 @@ def read_secret(env_name: str | None, file: Path | None, env: Mapping[str, str])
     return secret
 
 
+def require_secret(env_name: str | None, file: Path | None, env: Mapping[str, str]) -> str | None:
+    """Read a secret that the settings name: an endpoint asked without it would only refuse, in its own words.
+
+    Returns:
+        The secret; None when no place is named.
+
+    Raises:
+        ConfigError: as ``read_secret``, and when the variable is not set or empty.
+    """
+    secret = read_secret(env_name, file, env)
+    if secret is None and env_name is not None:
+        raise ConfigError(_not_set(env_name), instead=_SET_IT)
+    return secret
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingSecret:
     """A secret that the settings name and that cannot be read."""
@@ -56,7 +71,7 @@ def missing_secrets(settings: Settings, env: Mapping[str, str]) -> list[MissingS
     for place in _places(settings):
         try:
             is_there = read_secret(place.variable, place.file, env) is not None
-            sentence = f"environment variable {place.variable} is not set; set it before driftwatch starts"
+            sentence = f"{_not_set(place.variable)}; {_SET_IT}"
         except ConfigError as error:
             is_there, sentence = False, str(error)
         if not is_there:
@@ -72,6 +87,13 @@ class _Place:
     key: str
     variable: str | None = None
     file: Path | None = None
+
+
+_SET_IT = "set it before driftwatch starts"
+
+
+def _not_set(variable: str | None) -> str:
+    return f"environment variable {variable} is not set"
 
 
 def _places(settings: Settings) -> Iterator[_Place]:

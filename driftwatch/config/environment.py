@@ -15,7 +15,7 @@ VARIABLES = {
     "DRIFTWATCH_CONFIG": "configuration file, or folder of *.yaml files to merge",
     "DRIFTWATCH_STORE": "database file",
     "DRIFTWATCH_LOG_LEVEL": "debug, info, warning or error",
-    "DRIFTWATCH_HTTP": "host:port to listen on",
+    "DRIFTWATCH_HTTP": "host:port to listen on, such as 127.0.0.1:8077",
 }
 """Every variable driftwatch reads, and what it holds. An empty one counts as not set."""
 

@@ -61,12 +61,18 @@ def _pinned_embedder(values: Mapping[str, Json]) -> Iterator[Problem]:
         yield Problem(path=("embedder",), problem="a model that is not bundled needs a revision", instead=instead)
 
 
+def _is_another(target: Mapping[str, Json]) -> bool:
+    """Whether a target is certainly not simulated; a misspelled provider is told by itself, and only once."""
+    provider = target.get("provider")
+    return isinstance(provider, str) and provider != "simulated" and nearest(provider, ["simulated"]) is None
+
+
 def _simulation_in_order(values: Mapping[str, Json]) -> Iterator[Problem]:
     simulation = values.get("simulation")
     if simulation is None:
         return
     for path, target in _sections(values, "targets"):
-        if target.get("provider") != "simulated":
+        if _is_another(target):
             yield Problem(
                 path=("simulation",),
                 problem=f"only for simulated targets, and {path[1]} is not one",
@@ -80,7 +86,7 @@ def _script_of_simulated(values: Mapping[str, Json]) -> Iterator[Problem]:
         if is_simulated and not has_script:
             instead = "write script: and the file that says how the endpoint behaves"
             yield Problem(path=(*path, "script"), problem="missing; provider simulated needs it", instead=instead)
-        if has_script and not is_simulated:
+        if has_script and _is_another(target):
             yield Problem(
                 path=(*path, "script"),
                 problem="only for provider simulated",

@@ -131,11 +131,17 @@ def load_script(path: Path) -> Mapping[str, Json]:
     try:
         parsed = YAML().load(path)
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from error
+        instead = "name the file that says how the endpoint behaves"
+        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path), instead=instead) from error
     except (YAMLError, UnicodeDecodeError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         problem = getattr(error, "problem", None) or "it is not UTF-8"
-        raise ConfigError(f"is not YAML: {problem}", file=str(path), line=None if line is None else line + 1) from error
+        raise ConfigError(
+            f"is not YAML: {problem}",
+            file=str(path),
+            line=None if line is None else line + 1,
+            instead="save it as UTF-8, indent with spaces, close brackets and quotes",
+        ) from error
     validate_script(parsed, file=str(path))
     return dict(parsed)
 
@@ -301,6 +307,8 @@ def _from_pydantic(error: ValidationError, wrong: partial[ConfigError]) -> Confi
         part = _PARTS.get(str(place[0]), _Document) if len(place) > 1 else _Document
         known = [field.alias or name for name, field in part.model_fields.items()]
         return wrong(place, f"unknown key '{place[-1]}'", _meant(str(place[-1]), known))
+    if first["type"] == "too_short":
+        return wrong(place, "must not be empty", f"write {place[-1]}: {{name: {{}}}}")
     if first["type"] == "missing":
         return wrong(place, "is missing", f"add {place[-1]}:")
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")

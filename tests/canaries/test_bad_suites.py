@@ -70,7 +70,7 @@ def test_an_oversize_file_is_not_parsed(tmp_path):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "folder.yaml").mkdir()
-    assert f"{tmp_path / 'folder.yaml'}: cannot be read: Is a directory" == refusal_of(tmp_path)
+    assert f"{tmp_path / 'folder.yaml'}: cannot be read: Is a directory; name a readable file" == refusal_of(tmp_path)
 
 
 def test_an_alias_bomb_is_refused():

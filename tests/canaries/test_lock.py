@@ -87,15 +87,17 @@ def test_a_moved_suite_is_named(suites, lock):
 
 
 def test_a_missing_lock_is_an_error(suites):
-    with pytest.raises(ConfigError, match=r"canaries\.lock: no lock file; write it anew from the suites"):
+    with pytest.raises(
+        ConfigError, match=r"canaries\.lock: no lock file; write it anew with `driftwatch canaries lock`"
+    ):
         differences(suites, suites / "canaries.lock")
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "not a lock file: not JSON; write it anew from the suites"),
-        ("[]", "not a lock file: suites, files or hashes are missing; write it anew from the suites"),
+        ("{", "not a lock file: not JSON; write it anew with `driftwatch canaries lock`"),
+        ("[]", "not a lock file: suites, files or hashes are missing; write it anew with `driftwatch canaries lock`"),
         ('{"version": 1, "suites": []}', "not a lock file: suites, files or hashes are missing"),
         ('{"version": 1, "suites": {"core": {"file": "a"}}}', "not a lock file: suites, files or hashes are missing"),
         (

@@ -35,10 +35,10 @@ def test_an_address_is_host_and_port(load_text, target, address, host, port) -> 
 @pytest.mark.parametrize(
     ("name", "value", "instead"),
     [
-        ("DRIFTWATCH_HTTP", "8077", "write host:port to listen on"),
-        ("DRIFTWATCH_HTTP", "localhost:65536", "write host:port to listen on"),
-        ("DRIFTWATCH_HTTP", "::1:8077", "write host:port to listen on"),
-        ("DRIFTWATCH_HTTP", "http://localhost:80", "write host:port to listen on"),
+        ("DRIFTWATCH_HTTP", "8077", "write host:port to listen on, such as 127.0.0.1:8077"),
+        ("DRIFTWATCH_HTTP", "localhost:65536", "write host:port to listen on, such as 127.0.0.1:8077"),
+        ("DRIFTWATCH_HTTP", "::1:8077", "write host:port to listen on, such as 127.0.0.1:8077"),
+        ("DRIFTWATCH_HTTP", "http://localhost:80", "write host:port to listen on, such as 127.0.0.1:8077"),
         ("DRIFTWATCH_LOG_LEVEL", "warn", "did you mean 'warning'?"),
         ("DRIFTWATCH_LOG_LEVEL", "7", "write debug, info, warning or error"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
-from driftwatch.config import MissingSecret, load, missing_secrets, read_secret
+from driftwatch.config import MissingSecret, load, missing_secrets, read_secret, require_secret
 from driftwatch.config.credentials import has_secret_shape, names_secret, names_variable
 from driftwatch.config.problems import dotted
 from driftwatch.errors import ConfigError
@@ -195,3 +195,12 @@ def test_every_missing_secret_is_listed_in_order(load_text, tmp_path) -> None:
     ]
     assert expected == missing_secrets(settings, {"SET": "x"})
     assert missing_secrets(settings, {"SET": "x", "TEAM": "y", "OPENAI_API_KEY": "z", "HOOK": "h"}) == expected[2:3]
+
+
+def test_a_secret_that_is_named_is_required(tmp_path: Path):
+    with pytest.raises(ConfigError) as refused:
+        require_secret("SUPPORT_KEY", None, {"SUPPORT_KEY": " "})
+
+    assert str(refused.value) == "environment variable SUPPORT_KEY is not set; set it before driftwatch starts"
+    assert require_secret("SUPPORT_KEY", None, {"SUPPORT_KEY": "k-1"}) == "k-1"
+    assert require_secret(None, None, {}) is None

@@ -12,6 +12,7 @@ from driftwatch.errors import ConfigError
 from driftwatch.providers.simulated import load_script, validate_script
 
 MINIMAL = "start: march\npersonas:\n  march: {}\n"
+SAVE_IT = "save it as UTF-8, indent with spaces, close brackets and quotes"
 ADD_AN_ORIGIN = "add origin: 2026-03-02T00:00:00Z"
 WRITE_A_TIME = "write 2026-03-16T09:00:00Z, or an offset such as 14d9h"
 ANSWER = 'an answer is a text or a tool call; write ["a text"] or [{tool: name, arguments: {}}]'
@@ -163,12 +164,12 @@ def test_a_parsed_mapping_needs_no_file() -> None:
         ),
         (
             "start: x\npersonas: {}\n",
-            "script.yaml:2: personas: dictionary should have at least 1 item after validation, not 0",
+            "script.yaml:2: personas: must not be empty; write personas: {name: {}}",
         ),
         ("- a\n", "script.yaml: a script is a mapping; write at least personas: {name: {}} and start: name"),
         ("", "script.yaml: a script is a mapping; write at least personas: {name: {}} and start: name"),
-        ("start: [\n", "script.yaml:2: is not YAML: expected the node content, but found '<stream end>'"),
-        (b"\xff\xfe\x00", "script.yaml: is not YAML: it is not UTF-8"),
+        ("start: [\n", f"script.yaml:2: is not YAML: expected the node content, but found '<stream end>'; {SAVE_IT}"),
+        (b"\xff\xfe\x00", f"script.yaml: is not YAML: it is not UTF-8; {SAVE_IT}"),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_remedy(text, message, write) -> None:
