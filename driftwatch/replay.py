@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -96,13 +98,15 @@ async def replay(
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
     completions = tuple(tasks[i].result() for i in range(len(asked)))
-    n_ok = sum(completion.is_ok for completion in completions)
-    log.info(
+    outcomes = Counter(completion.outcome.value for completion in completions)
+    failures = [completion.error for completion in completions if not completion.is_ok]
+    log.log(
+        logging.WARNING if failures else logging.INFO,
         "replay.finished",
         target=target.name,
-        n_ok=n_ok,
-        n_failed=len(completions) - n_ok,
+        **outcomes,
         duration_s=round(elapsed_s(), 3),
+        **({"last_error": failures[-1]} if failures else {}),
     )
     return completions
 
@@ -125,7 +129,8 @@ class _Requests:
         request = _Request(self, canary, repeat)
         completion = await request.run()
         if not completion.is_ok:
-            log.info(
+            # One line a request would bury an outage of an hour under its own noise: the run's line has the counts.
+            log.debug(
                 "replay.failed",
                 target=self.target.name,
                 canary=canary.id,

@@ -173,7 +173,9 @@ async def test_a_failure_is_a_completion_and_costs_the_others_nothing(run, puppe
     assert (failed.outcome, failed.text, failed.attempts) == (Outcome.REJECTED, "", 1)
     assert failed.error == "the endpoint answered 400: no"
     assert [log["event"] for log in logs] == ["replay.failed", "replay.finished"]
-    assert (logs[-1]["n_ok"], logs[-1]["n_failed"]) == (5, 1)
+    assert [log["log_level"] for log in logs] == ["debug", "warning"], "one line a run, not one a request"
+    assert (logs[-1]["ok"], logs[-1]["rejected"]) == (5, 1)
+    assert logs[-1]["last_error"] == "the endpoint answered 400: no"
 
 
 @pytest.mark.parametrize(
