@@ -1,0 +1,361 @@
+"""One run of one target: replay → score → store → detect → alert. The file to read first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from driftwatch import usage
+from driftwatch.alert import incidents
+from driftwatch.briefing import brief
+from driftwatch.domain import (
+    Baseline,
+    BaselineState,
+    Completion,
+    Incident,
+    Kind,
+    Purpose,
+    Run,
+    RunState,
+    State,
+    Step,
+    Target,
+    Verdict,
+)
+from driftwatch.judgement import MAX_FAILURE_SHARE, anchoring, conclude, gives_anchors, waiting
+from driftwatch.providers import Provider
+from driftwatch.rebaseline import series_key
+from driftwatch.replay import Gate, RetryPolicy, replay
+from driftwatch.score import Embedder, Reference, score
+from driftwatch.store import Store
+
+log = structlog.get_logger()
+
+CLAIM_GRACE_S = 600.0
+"""How long after its deadline a claimed run may still be about to store its evidence, s: scoring on a busy machine."""
+
+REPLACED = "a change of baseline"
+"""The author of the edge that ends an incident whose baseline is no longer in use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """How one target is reached: the outermost seam of a run."""
+
+    provider: Provider
+    gate: Gate
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    deadline_s: float = 1800.0
+    """After this long a run stops asking; what is left becomes timeouts."""
+    price: usage.Price | None = None
+
+
+class Pipeline:
+    """Runs targets, one run at a time each, against one store.
+
+    Args:
+        store: where evidence and judgement are kept.
+        lines: target name → how to reach it.
+        embedder: for the meaning channel; None leaves that channel out.
+        failure_threshold: runs in a row without a verdict before an availability incident opens.
+    """
+
+    def __init__(
+        self, *, store: Store, lines: Mapping[str, Line], embedder: Embedder | None, failure_threshold: int = 3
+    ) -> None:
+        self._store, self._lines, self.embedder = store, lines, embedder
+        self._failure_threshold = failure_threshold
+        self._references: dict[str, tuple[int, Reference]] = {}
+        """Target name → its baseline's id, and the reference made of it."""
+
+    async def run(
+        self,
+        target: Target,
+        *,
+        scheduled_at: datetime,
+        at: datetime,
+        on_completion: Callable[[Completion], None] | None = None,
+    ) -> Verdict | None:
+        """Make one run, whatever its purpose has to be, and return its verdict.
+
+        Args:
+            target: what is asked.
+            scheduled_at: names the run together with the target.
+            at: when it starts.
+            on_completion: told of each completion as it comes in.
+
+        Returns:
+            None when somebody else has claimed the run.
+        """
+        baseline = await asyncio.to_thread(self.baseline_for, target, at)
+        purpose, asked, repeats = await asyncio.to_thread(self._plan, target, baseline)
+        run = await asyncio.to_thread(
+            self._store.claim_run,
+            target=target.name,
+            scheduled_at=scheduled_at,
+            purpose=purpose,
+            baseline_id=baseline.id,
+            at=at,
+        )
+        if run is None:
+            log.info("run.claimed_elsewhere", target=target.name, scheduled_at=scheduled_at.isoformat())
+            return None
+        line = self._lines[target.name]
+        completions = await replay(
+            asked,
+            line.provider,
+            at=at,
+            gate=line.gate,
+            retry=line.retry,
+            deadline_s=line.deadline_s,
+            repeats=repeats,
+            on_completion=on_completion,
+        )
+        # Embedding and the database are blocking work: in a thread, /healthz and other targets go on meanwhile.
+        return await asyncio.to_thread(self._measure_and_judge, target, baseline, run, completions)
+
+    def baseline_for(self, target: Target, at: datetime) -> Baseline:
+        """The baseline that the target is compared to, begun anew when the question itself has changed.
+
+        A question that has been asked before gets its own baseline back: a configuration that was edited and set right
+        again, or that two processes know in different versions, costs no second calibration.
+        """
+        current = self._store.current_baseline(target.name)
+        key = self.series_key(target)
+        if current is not None and current.series_key == key:
+            return current
+        reason = "the target, its canaries, the scoring or the embedder changed" if current else "first baseline"
+        former = [b for b in self._store.baselines(target.name) if b.series_key == key and b.superseded_at is not None]
+        if former:
+            latest = max(former, key=lambda baseline: (baseline.superseded_at or at, baseline.id))
+            return self._restore(latest, "the target is again what it was", at)
+        log.info("baseline.started", target=target.name, reason=reason)
+        created = self._store.start_baseline(
+            target=target.name,
+            series_key=key,
+            author=incidents.DRIFTWATCH,
+            reason=reason,
+            at=at,
+            anchors_wanted=target.anchors_wanted,
+            calibration_wanted=target.calibration_wanted,
+        )
+        if created.parent_id != (current.id if current else None):
+            # Another process began one between our look and our write; of two, the first is the one to fill.
+            rival = next(b for b in self._store.baselines(target.name) if b.id == created.parent_id)
+            if rival.series_key == key:
+                return self._restore(rival, "begun by two processes at once; this one was first", at)
+        return created
+
+    def _restore(self, baseline: Baseline, reason: str, at: datetime) -> Baseline:
+        log.info("baseline.restored", target=baseline.target, baseline=baseline.id, reason=reason)
+        return self._store.restore_baseline(baseline.id, author=incidents.DRIFTWATCH, reason=reason, at=at)
+
+    def series_key(self, target: Target) -> str:
+        """What makes two scores of a target comparable."""
+        return series_key(target, self.embedder)
+
+    def recover(self, targets: Sequence[Target], at: datetime) -> int:
+        """Finish what a killed process left: judge runs whose evidence is stored, give up runs never measured.
+
+        Harmless beside runs in flight, here or in another process: each step is written once, whoever comes first.
+
+        Returns:
+            How many runs were judged.
+        """
+        judged = 0
+        for target in targets:
+            longest = timedelta(seconds=self._lines[target.name].deadline_s + CLAIM_GRACE_S)
+            self._store.interrupt_stale_runs(target.name, before=at - longest)
+            baseline = self._store.current_baseline(target.name)
+            if baseline is not None and baseline.series_key != self.series_key(target):
+                baseline = None
+            for run in self._store.runs(target.name, states=(RunState.MEASURED,)):
+                if baseline is None or run.baseline_id != baseline.id:
+                    self._store.mark_judged(run.id)
+                    continue
+                log.info("run.recovered", target=target.name, scheduled_at=run.scheduled_at.isoformat())
+                if run.purpose is Purpose.ANCHOR:
+                    self._accept(target, baseline, run, self._store.completions([run.id])[run.id])
+                self._judge(target, baseline, run)
+                judged += 1
+            if baseline is not None and baseline.state is BaselineState.COLLECTING:
+                self._activate_when_complete(target, baseline, at)
+        return judged
+
+    def reference_for(self, target: Target, baseline: Baseline) -> Reference:
+        """The baseline's anchors prepared for measuring, kept until another baseline takes its place.
+
+        Its target has the canaries that are watched: those with enough anchors.
+        """
+        known = self._references.get(target.name)
+        if known is None or known[0] != baseline.id:
+            watched = replace(target, canaries=anchoring(self._store, target, baseline).canaries)
+            reference = Reference.from_anchors(watched, self._store.anchors(baseline.id), self.embedder)
+            known = self._references[target.name] = (baseline.id, reference)
+        return known[1]
+
+    def missing_anchors(self, target: Target, baseline: Baseline) -> int:
+        """How many more completions the canary with the fewest anchors needs, 0 when none are collected any more."""
+        return anchoring(self._store, target, baseline).n_missing
+
+    def _plan(self, target: Target, baseline: Baseline) -> tuple[Purpose, Target, int | None]:
+        """What the next run is for, what it asks, and how often (None: the target's own repeats)."""
+        if baseline.state is BaselineState.COLLECTING:
+            repeats = anchoring(self._store, target, baseline).repeats
+            if repeats:
+                return Purpose.ANCHOR, target, repeats
+        # Before anything is asked and paid for: without the embedder's weights no reply could be measured.
+        watched = self.reference_for(target, baseline).target
+        return (Purpose.WATCH if baseline.state is BaselineState.ACTIVE else Purpose.CALIBRATION), watched, None
+
+    def _measure_and_judge(
+        self, target: Target, baseline: Baseline, run: Run, completions: Sequence[Completion]
+    ) -> Verdict:
+        n_failed = sum(not completion.is_ok for completion in completions)
+        usable = bool(completions) and n_failed <= MAX_FAILURE_SHARE * len(completions)
+        measured = run.purpose is not Purpose.ANCHOR and usable
+        scores = score(self.reference_for(target, baseline), completions) if measured else ()
+        finished_at = max((c.at + timedelta(seconds=c.latency_s) for c in completions), default=run.started_at)
+        # Evidence first, in a transaction of its own: whatever happens to the judgement, it can be made again.
+        stored = self._store.record_measurement(
+            run.id,
+            completions=completions,
+            scores=scores,
+            finished_at=max(finished_at, run.started_at),
+            cost_usd=usage.cost_usd(completions, self._lines[target.name].price),
+        )
+        finished = replace(run, n_ok=len(completions) - n_failed, n_failed=n_failed)
+        if run.purpose is Purpose.ANCHOR:
+            self._accept(target, baseline, finished, stored)
+        log.info(
+            "run.measured",
+            target=target.name,
+            purpose=str(run.purpose),
+            scheduled_at=run.scheduled_at.isoformat(),
+            n_ok=finished.n_ok,
+            n_failed=n_failed,
+        )
+        return self._judge(target, baseline, finished)
+
+    def _accept(self, target: Target, baseline: Baseline, run: Run, completions: Sequence[Completion]) -> None:
+        """Make an anchor run's good completions anchors, up to the wanted number for each canary."""
+        # Once something was measured against the anchors they must not change, however late this run comes.
+        if gives_anchors(run) and not self._store.series(baseline.id):
+            anchors = self._store.anchors(baseline.id)
+            accepted: list[int] = []
+            for canary in target.canaries:
+                room = baseline.anchors_wanted - len(anchors.get(canary.id, ()))
+                good = [c.id for c in completions if c.canary_id == canary.id and c.is_ok and c.id is not None]
+                accepted += good[: max(0, room)]
+            self._store.accept_anchors(baseline.id, accepted)
+        found = anchoring(self._store, target, baseline)
+        if found.left_out:
+            log.warning("canaries.left_out", target=target.name, canaries=found.left_out, baseline=baseline.id)
+
+    def _judge(self, target: Target, baseline: Baseline, run: Run) -> Verdict:
+        anchors = anchoring(self._store, target, baseline)
+        if run.purpose is Purpose.WATCH:
+            verdict = conclude(self._store, target, baseline, run, left_out=anchors.left_out)
+        else:
+            n_calibration = self._n_calibration(baseline)
+            verdict = waiting(baseline, target, run, anchors=anchors, n_calibration=n_calibration)
+        current = self._store.current_baseline(target.name)
+        is_current = current is not None and current.id == baseline.id
+        # Incidents follow the newest run alone: a late judgement about yesterday must not end today's incident, nor
+        # one about a baseline that a person has replaced meanwhile open another.
+        is_newest = not any(
+            later.id > run.id
+            for later in self._store.runs(target.name, since=run.scheduled_at, states=(RunState.JUDGED,))
+        )
+        steps = self._steps(target, baseline, run, verdict) if is_current and is_newest else []
+        moved = self._store.commit_judgement(verdict, steps, at=run.scheduled_at)
+        if is_current and verdict.state is State.CALIBRATING:
+            self._activate_when_complete(target, baseline, run.scheduled_at)
+        for incident in moved:
+            log.warning("incident.changed", target=target.name, incident=incident.id, state=str(incident.state))
+        return verdict
+
+    def _steps(self, target: Target, baseline: Baseline, run: Run, verdict: Verdict) -> list[Step]:
+        """The edges that a verdict causes in the target's incidents."""
+        standing = self._store.incidents(target=target.name, open_only=True)
+        outlived = [i for i in standing if i.kind is not Kind.AVAILABILITY and i.baseline_id != baseline.id]
+        ended = [
+            incidents.resolve(
+                incident,
+                author=REPLACED,
+                reason=f"baseline {incident.baseline_id}, which it was found against, is no longer in use",
+                at=run.scheduled_at,
+                receivers=target.receivers,
+            )
+            for incident in outlived
+        ]
+        failing = self._failing(target, run)
+        advance = partial(
+            incidents.advance,
+            verdict,
+            target=target,
+            open_incidents=[incident for incident in standing if incident not in outlived],
+            failure_streak=len(failing),
+            failure_threshold=self._failure_threshold,
+            settled=self._settled(target, verdict, standing),
+        )
+        # Twice, since evidence is gathered from many completions and most verdicts open nothing.
+        opening = [step.kind for step in advance(evidence={}) if step.incident_id is None]
+        evidence = brief(self._store, target=target, baseline=baseline, verdict=verdict, kinds=opening, failing=failing)
+        return [*ended, *advance(evidence=evidence)]
+
+    def _settled(self, target: Target, verdict: Verdict, standing: Sequence[Incident]) -> set[Kind]:
+        """Kinds whose standing drift has had its incident, which a person has resolved since."""
+        is_open = {incident.kind for incident in standing if incident.baseline_id == verdict.baseline_id}
+        alarms = {kind.kind: kind.alarm_at for kind in verdict.kinds if kind.is_drifted and kind.kind not in is_open}
+        if not alarms:
+            return set()
+        # What was closed before the baseline was put back was closed because it was replaced; now it stands again.
+        restored = [
+            change.at
+            for change in self._store.baseline_changes(target.name)
+            if change.baseline_id == verdict.baseline_id and change.before is BaselineState.SUPERSEDED
+        ]
+        settled: set[Kind] = set()
+        for incident in self._store.incidents(target=target.name):
+            if incident.baseline_id != verdict.baseline_id or incident.resolved_at is None:
+                continue
+            if restored and incident.resolved_at <= restored[-1]:
+                continue
+            for kind, alarm_at in alarms.items():
+                # Performance that drifts while behaviour is open joins that incident, and is closed with it.
+                joined = kind is Kind.PERFORMANCE and incident.kind is Kind.BEHAVIOUR
+                until = incident.resolved_at if joined else incident.opened_at
+                if alarm_at is not None and (joined or kind is incident.kind) and alarm_at <= until:
+                    settled.add(kind)
+        return settled
+
+    def _activate_when_complete(self, target: Target, baseline: Baseline, at: datetime) -> None:
+        if anchoring(self._store, target, baseline).repeats:
+            return
+        if self._n_calibration(baseline) >= baseline.calibration_wanted:
+            self._store.activate_baseline(baseline.id, at=at)
+
+    def _n_calibration(self, baseline: Baseline) -> int:
+        return sum(row.purpose is Purpose.CALIBRATION for row in self._store.series(baseline.id))
+
+    def _failing(self, target: Target, run: Run) -> list[Run]:
+        """The latest runs in a row, up to and with this one, that had too many failures to be judged; oldest first."""
+        recent = self._store.runs(
+            target.name,
+            until=run.scheduled_at,
+            states=(RunState.MEASURED, RunState.JUDGED),
+            limit=self._failure_threshold,
+            newest_first=True,
+        )
+        failing: list[Run] = []
+        for earlier in recent:
+            if earlier.failure_share <= MAX_FAILURE_SHARE:
+                break
+            failing.insert(0, earlier)
+        return failing

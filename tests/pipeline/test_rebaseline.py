@@ -1,0 +1,432 @@
+"""Accepting new behaviour and taking that back: what becomes of the watch, the incidents and the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from driftwatch.alert import incidents
+from driftwatch.domain import BaselineState, Kind, Purpose
+from driftwatch.errors import BaselineMissing, UsageError
+from driftwatch.rebaseline import MINIMUM_RUNS
+from driftwatch.score import score
+
+
+def drifting(verdict) -> bool:
+    return verdict.state == "drifted"
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def members(watch, purpose: Purpose) -> list[int]:
+    return [row.run_id for row in watch.store.series(watch.baseline().id) if row.purpose is purpose]
+
+
+# ---------------------------------------------------------------- everything accepted
+
+
+def test_accepting_with_enough_runs_arms_the_watch_at_once_and_resolves_the_incident(long_drifted):
+    accepted = long_drifted.accept()
+    assert accepted.baseline.state is BaselineState.ACTIVE
+    assert (accepted.baseline.author, accepted.baseline.reason) == ("ana", "the vendor announced it")
+    assert accepted.n_anchor_runs == 4
+    assert accepted.n_calibration >= MINIMUM_RUNS
+    assert accepted.missing_runs == 0
+    assert long_drifted.incidents() == [("behaviour", "resolved")]
+    assert long_drifted.told()[-1] == "new baseline accepted by ana: the vendor announced it"
+    assert [long_drifted.run().state for _ in range(5)] == 5 * ["stable"]
+
+
+def test_what_was_normal_before_is_drift_from_the_accepted_behaviour(long_drifted):
+    long_drifted.accept()
+    long_drifted.serve("before")
+    long_drifted.until(drifting, at_most=12)
+    assert long_drifted.incidents() == [("behaviour", "resolved"), ("behaviour", "open")]
+
+
+def test_accepted_anchors_and_calibration_share_no_completion(long_drifted):
+    long_drifted.accept()
+    anchors = {c.id for those in long_drifted.store.anchors(2).values() for c in those}
+    calibration = long_drifted.store.completions(members(long_drifted, Purpose.CALIBRATION))
+    assert anchors.isdisjoint(c.id for those in calibration.values() for c in those)
+    assert len(anchors) == 16
+
+
+def test_stored_runs_are_scored_as_the_pipeline_would_score_them(long_drifted):
+    """The cache of the old reference must not be used, nor another way of measuring."""
+    long_drifted.accept()
+    by_rebaseline = {row.run_id: row.values for row in long_drifted.store.series(2)}
+    run_id = max(by_rebaseline)
+    reference = long_drifted.pipeline.reference_for(long_drifted.target, long_drifted.baseline())
+    again = {s.channel: s.value for s in score(reference, long_drifted.store.completions([run_id])[run_id])}
+    assert by_rebaseline[run_id] == {name: value for name, value in again.items() if not np.isnan(value)}
+
+
+def test_accepting_with_few_runs_collects_the_rest_and_says_how_many(drifted):
+    drifted.run(5)
+    accepted = drifted.accept()
+    assert accepted.baseline.state is BaselineState.COLLECTING
+    assert 0 < accepted.n_calibration < MINIMUM_RUNS
+    assert accepted.missing_runs == MINIMUM_RUNS - accepted.n_calibration
+    n = len(drifted.endpoint.asked)
+    assert drifted.run(accepted.missing_runs).state == "calibrating"
+    assert len(drifted.endpoint.asked) - n == 4 * accepted.missing_runs, "no anchors are asked for again"
+    assert drifted.run().state == "stable"
+    assert drifted.incidents() == [("behaviour", "resolved")]
+
+
+def test_an_accepted_baseline_that_has_runs_already_takes_no_more_anchors(armed):
+    armed.edit(canaries=(*armed.target.canaries, replace(armed.target.canaries[0], id="shop/extra")))
+    armed.run(21)
+    armed.endpoint.rejected = {"shop/extra"}
+    armed.change("after")
+    armed.run(8)
+    assert armed.accept().baseline.state is BaselineState.COLLECTING
+    armed.endpoint.rejected = set()
+    n_calibration = len(members(armed, Purpose.CALIBRATION))
+    verdict = armed.run()
+    assert verdict.reason.startswith(f"calibrating: {n_calibration + 1} of 20 runs; not watched")
+    assert armed.endpoint.asked[-4:].count("shop/extra") == 0
+
+
+def test_accepting_with_fewer_runs_than_anchors_collects_the_missing_anchors(armed):
+    armed.run()
+    armed.serve("after")
+    armed.run(2)
+    accepted = armed.accept(since=armed.now - timedelta(hours=2))
+    assert (accepted.n_anchor_runs, accepted.n_calibration) == (2, 0)
+    n = len(armed.endpoint.asked)
+    assert armed.run().reason == "calibrating: 0 of 20 runs"
+    assert len(armed.endpoint.asked) - n == 2 * 4, "two of four were there"
+
+
+def test_runs_that_could_not_be_judged_become_neither_anchors_nor_calibration(drifted):
+    drifted.run(3)
+    drifted.endpoint.is_down = True
+    drifted.run(4)
+    drifted.endpoint.is_down = False
+    drifted.run(20)
+    failed = {run.id for run in drifted.store.runs() if run.n_failed}
+    drifted.accept()
+    assert len(failed) == 4
+    assert failed.isdisjoint(members(drifted, Purpose.CALIBRATION))
+
+
+def test_a_canary_that_stopped_answering_does_not_use_up_the_runs_for_calibration(armed):
+    watch = armed
+    watch.edit(canaries=(*watch.target.canaries, replace(watch.target.canaries[0], id="shop/extra")))
+    watch.run(21)
+    watch.endpoint.rejected = {"shop/extra"}
+    watch.change("after")
+    watch.run(25)
+    accepted = watch.accept()
+    assert accepted.n_anchor_runs == 4
+    assert accepted.baseline.state is BaselineState.ACTIVE
+    verdict = watch.run()
+    assert verdict.state == "stable"
+    assert verdict.reason.endswith("; not watched, for they hardly answer: shop/extra")
+
+
+def test_runs_whose_replies_were_deleted_are_not_accepted_unseen(armed):
+    armed.run(30)
+    since = armed.now - timedelta(hours=30)
+    armed.store.prune(before=armed.now - timedelta(hours=6))
+    accepted = armed.accept(since=since)
+    assert (accepted.n_anchor_runs, accepted.n_calibration) == (4, 2)
+
+
+def test_when_all_replies_were_deleted_nothing_is_accepted(armed):
+    armed.run(3)
+    armed.store.prune(before=armed.now)
+    with pytest.raises(UsageError, match="has been measured and kept; wait for one"):
+        armed.accept(since=armed.now - timedelta(hours=3))
+
+
+def test_before_anything_was_measured_nothing_can_be_accepted(watch):
+    watch.run()
+    with pytest.raises(UsageError, match="no run since 2026-03-02 00:00 UTC"):
+        watch.accept(since=watch.now - timedelta(hours=1))
+
+
+def test_a_canary_that_failed_once_takes_its_last_anchor_from_the_next_run(armed):
+    armed.edit(canaries=(*armed.target.canaries, replace(armed.target.canaries[0], id="shop/extra")))
+    armed.run(21)
+    since = armed.now
+    armed.endpoint.rejected = {"shop/extra"}
+    armed.run()
+    armed.endpoint.rejected = set()
+    armed.run(6)
+    accepted = armed.accept(since=since)
+    assert accepted.n_anchor_runs == 5
+    assert {len(those) for those in armed.store.anchors(accepted.baseline.id).values()} == {4}
+
+
+def test_only_what_was_served_since_the_given_time_is_accepted(drifted):
+    since = drifted.now + timedelta(hours=1)
+    drifted.run(10)
+    drifted.accept(since=since)
+    [first, *_] = [run for run in drifted.store.runs() if run.id in members(drifted, Purpose.CALIBRATION)]
+    assert first.scheduled_at == since + timedelta(hours=4), "four runs became anchors"
+
+
+def test_calibration_since_the_given_time_can_be_accepted_before_the_watch_was_ever_armed(watch):
+    watch.run(10)
+    watch.serve("after")
+    watch.run(8)
+    accepted = watch.accept(since=watch.now - timedelta(hours=8))
+    assert (accepted.n_anchor_runs, accepted.n_calibration) == (4, 4)
+
+
+def test_a_performance_incident_is_resolved_and_an_outage_is_not(slowed):
+    slowed.endpoint.is_down = True
+    slowed.run(3)
+    slowed.endpoint.is_down = False
+    slowed.accept()
+    assert slowed.incidents() == [("performance", "resolved"), ("availability", "open")]
+
+
+# ---------------------------------------------------------------- refused
+
+
+def test_without_a_baseline_there_is_nothing_to_replace(watch):
+    with pytest.raises(BaselineMissing, match="run `driftwatch baseline shop-bot` first"):
+        watch.accept()
+
+
+def test_without_an_incident_the_time_must_be_given(armed):
+    armed.run(3)
+    with pytest.raises(UsageError, match="write --since"):
+        armed.accept()
+
+
+def test_an_outage_does_not_say_since_when_behaviour_has_changed(armed):
+    armed.endpoint.is_down = True
+    armed.run(3)
+    with pytest.raises(UsageError, match="write --since"):
+        armed.accept()
+
+
+def test_a_time_after_the_last_run_accepts_nothing_and_keeps_the_watch_armed(drifted):
+    with pytest.raises(UsageError, match="no run since"):
+        drifted.accept(since=drifted.now + timedelta(days=1))
+    assert drifted.baseline().id == 1
+    assert drifted.baseline().state is BaselineState.ACTIVE
+
+
+def test_after_an_edit_of_the_suite_there_is_no_behaviour_to_accept(drifted):
+    drifted.edit(canaries=drifted.target.canaries[:3])
+    with pytest.raises(UsageError, match="the next run begins a new baseline by itself"):
+        drifted.accept()
+    assert drifted.baseline().id == 1
+
+
+# ---------------------------------------------------------------- single canaries
+
+
+def test_accepting_one_of_two_long_drifted_canaries_keeps_the_other_ones_drift_visible(two_long_drifted):
+    accepted = two_long_drifted.accept("shop/capital")
+    assert accepted.baseline.state is BaselineState.ACTIVE
+    assert accepted.n_calibration == 20
+    verdict = two_long_drifted.until(drifting, at_most=20)
+    found = {
+        canary.canary_id
+        for channel in verdict.channels
+        if channel.kind is Kind.BEHAVIOUR
+        for canary in channel.canaries
+        if canary.is_affected
+    }
+    two_long_drifted.run(8)
+    assert "shop/capital" not in found
+    assert found <= {"shop/refund"}
+    pair = two_long_drifted.open_incident().evidence["pair"]
+    assert pair["canary_id"] == "shop/refund"
+
+
+def test_accepting_both_drifted_canaries_ends_the_drift(two_long_drifted):
+    two_long_drifted.accept("shop/capital", "shop/refund")
+    assert {two_long_drifted.run().state for _ in range(15)} == {"stable"}
+
+
+def test_a_canary_that_was_not_accepted_keeps_its_anchors_and_its_calibration(two_long_drifted):
+    two_long_drifted.accept("shop/capital")
+    before, after = two_long_drifted.store.anchors(1), two_long_drifted.store.anchors(2)
+    assert after["shop/refund"] == before["shop/refund"]
+    assert {c.id for c in after["shop/capital"]}.isdisjoint({c.id for c in before["shop/capital"]})
+    runs = members(two_long_drifted, Purpose.CALIBRATION)
+    old, new = (two_long_drifted.store.canary_values(b, "wording", runs) for b in (1, 2))
+    assert [old[r]["shop/refund"] for r in runs] == [new[r]["shop/refund"] for r in runs]
+    assert [old[r]["shop/capital"] for r in runs] != [new[r]["shop/capital"] for r in runs]
+
+
+def test_single_canaries_need_ten_runs_beside_those_of_the_anchors(two_drifted):
+    two_drifted.run(2)
+    with pytest.raises(UsageError, match="too few to accept single canaries; wait for them"):
+        two_drifted.accept("shop/capital")
+
+
+def test_a_canary_that_does_not_answer_cannot_be_accepted(armed):
+    armed.edit(canaries=(*armed.target.canaries, replace(armed.target.canaries[0], id="shop/extra")))
+    armed.run(21)
+    armed.endpoint.rejected = {"shop/extra"}
+    armed.change("after")
+    armed.run(16)
+    with pytest.raises(UsageError, match="shop/extra has 0 replies since the change, and 4 make a baseline"):
+        armed.accept("shop/extra")
+    assert armed.accept("shop/capital").baseline.state is BaselineState.ACTIVE
+
+
+def test_what_was_normal_before_is_nowhere_in_the_calibration_of_an_accepted_canary(armed):
+    armed.edit(canaries=(*armed.target.canaries, replace(armed.target.canaries[0], id="shop/extra")))
+    armed.run(21)
+    armed.change("two")
+    armed.run(10)
+    armed.endpoint.rejected = {"shop/capital"}
+    armed.run(8)  # a fifth of the requests: measured all the same
+    replaced = armed.baseline().id
+    accepted = armed.accept("shop/capital").baseline.id
+    runs = members(armed, Purpose.CALIBRATION)
+    old, new = (armed.store.canary_values(b, "wording", runs) for b in (replaced, accepted))
+    drawn = [new[run_id].get("shop/capital") for run_id in runs]
+    assert None in drawn, "a run without a reply gives none"
+    assert set(drawn).isdisjoint(old[run_id]["shop/capital"] for run_id in runs)
+
+
+def test_a_canary_that_was_left_out_stays_left_out_when_another_is_accepted(watch):
+    watch.endpoint.rejected = {"shop/triage"}
+    watch.run(23)
+    watch.change("two")
+    watch.run(16)
+    assert watch.accept("shop/capital").baseline.state is BaselineState.ACTIVE
+    assert "hardly answer: shop/triage" in watch.run().reason
+
+
+# ---------------------------------------------------------------- killed between two steps
+
+
+STEPS = ["accept_anchors", "record_scores", "set_members", "activate_baseline", "commit_judgement"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_acceptance_cut_short_can_be_made_again_and_undone(long_drifted, monkeypatch, step):
+
+    def die(*_args, **_kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(long_drifted.store), step, die)
+        with pytest.raises(Killed):
+            long_drifted.accept()
+    long_drifted.restart()
+    since = long_drifted.open_incident().onset_at
+    again = long_drifted.accept(since=since)
+    assert again.n_calibration >= MINIMUM_RUNS
+    assert again.baseline.state is BaselineState.ACTIVE
+    assert long_drifted.incidents() == [("behaviour", "resolved")]
+    assert long_drifted.run().state == "stable"
+    if step in STEPS[:3]:
+        assert long_drifted.undo().id == 1, "what was cut short is no stop on the way back"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_watch_goes_on_after_an_acceptance_cut_short(long_drifted, monkeypatch, step):
+
+    def die(*_args, **_kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(long_drifted.store), step, die)
+        with pytest.raises(Killed):
+            long_drifted.accept()
+    long_drifted.restart()
+    long_drifted.pipeline.recover([long_drifted.target], long_drifted.now)
+    long_drifted.run(22)
+    assert long_drifted.store.latest_verdict("shop-bot").state == "stable"
+    assert long_drifted.incidents() == [("behaviour", "resolved")]
+
+
+# ---------------------------------------------------------------- undo
+
+
+def test_undo_puts_the_old_baseline_back_and_its_standing_drift_pages_again(long_drifted):
+    long_drifted.accept()
+    long_drifted.run(2)
+    restored = long_drifted.undo()
+    assert (restored.id, restored.state) == (1, BaselineState.ACTIVE)
+    assert long_drifted.run().state == "drifted"
+    assert long_drifted.incidents() == [("behaviour", "resolved"), ("behaviour", "open")]
+
+
+def test_undo_measures_against_the_old_anchors_again(long_drifted):
+    old = long_drifted.run().channels
+    long_drifted.accept()
+    new = long_drifted.run().channels
+    long_drifted.undo()
+    back = long_drifted.run().channels
+    values = [{c.channel: c.value for c in channels}["wording"] for channels in (old, new, back)]
+    assert values[1] < values[0] / 2
+    assert values[2] > values[1] * 2
+
+
+def test_undo_closes_what_was_found_against_the_baseline_that_goes(long_drifted):
+    long_drifted.accept()
+    long_drifted.serve("before")
+    long_drifted.until(drifting, at_most=12)
+    long_drifted.undo()
+    assert long_drifted.incidents() == [("behaviour", "resolved"), ("behaviour", "resolved")]
+    assert long_drifted.told()[-1] == "baseline 2, which it was found against, was taken back: too early"
+    long_drifted.until(lambda verdict: verdict.state == "stable", at_most=30)
+
+
+def test_undo_leaves_an_outage_open(long_drifted):
+    long_drifted.accept()
+    long_drifted.endpoint.is_down = True
+    long_drifted.run(3)
+    long_drifted.undo()
+    assert long_drifted.incidents()[-1] == ("availability", "open")
+
+
+def test_a_drift_closed_by_hand_after_an_undo_stays_closed(long_drifted):
+    long_drifted.accept()
+    long_drifted.run()
+    long_drifted.undo()
+    long_drifted.run()
+    step = incidents.resolve(
+        long_drifted.open_incident(), author="ana", reason="known", at=long_drifted.now, receivers=()
+    )
+    long_drifted.store.commit_judgement(None, [step], at=long_drifted.now)
+    long_drifted.run(4)
+    assert len(long_drifted.incidents()) == 2
+
+
+def test_undo_twice_has_nothing_left_to_undo(long_drifted):
+    long_drifted.accept()
+    long_drifted.undo()
+    with pytest.raises(UsageError, match="replaced none"):
+        long_drifted.undo()
+    assert long_drifted.baseline().id == 1
+
+
+def test_undo_without_a_baseline_says_so(watch):
+    with pytest.raises(UsageError, match="nothing to undo"):
+        watch.undo()
+
+
+def test_undo_does_not_bring_back_the_baseline_of_another_question(drifted):
+    drifted.edit(model="m-2")
+    drifted.run()
+    with pytest.raises(UsageError, match="configure them as they were, and it comes back by itself"):
+        drifted.undo()
+    assert drifted.baseline().id == 2
+
+
+def test_an_undone_baseline_that_was_still_collecting_is_not_missed(drifted):
+    drifted.run(3)
+    assert drifted.accept().baseline.state is BaselineState.COLLECTING
+    drifted.run(2)
+    assert drifted.undo().state is BaselineState.ACTIVE
+    assert drifted.run().state == "drifted"
