@@ -1,0 +1,197 @@
+"""Everything a report shows, gathered from the store: values and coordinates, no markup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from driftwatch.alert.evidence import IncidentEvidence
+from driftwatch.domain import (
+    Baseline,
+    Incident,
+    Kind,
+    KindEvidence,
+    Run,
+    SeriesRow,
+    State,
+    Target,
+    Transition,
+    Verdict,
+)
+from driftwatch.judgement import MAX_FAILURE_SHARE
+from driftwatch.report import words
+from driftwatch.report.canaries import Pair, Table, pairs, table
+from driftwatch.report.figures import ChannelPlot, EvidencePlot, Window, channel_plots, evidence_plot
+from driftwatch.report.plot import Axis
+from driftwatch.store import Store
+
+MAX_FAILING = 12
+"""Failing runs listed on an availability page, the latest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The channels of one kind and how the kind stands."""
+
+    title: str
+    standing: str
+    is_drifted: bool
+    plots: tuple[ChannelPlot, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footer:
+    """What the page rests on: all of the target's runs, as stored."""
+
+    n_runs: int
+    n_requests: int
+    n_failed: int
+    cost_usd: float | None
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The page."""
+
+    title: str
+    state: str
+    """Incident or target state, one word."""
+    sentences: tuple[str, ...]
+    target: Target
+    baseline: Baseline | None
+    incident: Incident | None
+    evidence: IncidentEvidence
+    transitions: tuple[Transition, ...]
+    steps: tuple[tuple[str, str], ...]
+    failing: tuple[Run, ...]
+    plot: EvidencePlot | None
+    groups: tuple[Group, ...]
+    affected: Table | None
+    pairs: tuple[Pair, ...]
+    footer: Footer | None
+
+
+def gather(store: Store, target: Target, incident: Incident | None) -> View:
+    """Read everything the page shows.
+
+    Args:
+        store: read only.
+        target: what the page is about.
+        incident: None for the target's present state.
+    """
+    runs = store.runs(target.name)
+    baseline = _baseline(store, target, incident)
+    rows = store.series(baseline.id) if baseline else []
+    verdicts = [v for v in store.verdicts(target.name, newest_first=False) if baseline and v.baseline_id == baseline.id]
+    verdict = _telling(verdicts, incident)
+    kind = _kind(incident, verdict)
+    found = verdict.kind(kind) if verdict else None
+    window = Window(
+        onset_at=incident.onset_at if incident else found.onset_at if found else None,
+        end_at=incident.resolved_at if incident else None,
+    )
+    alarm_at = incident.opened_at if incident else found.alarm_at if found else None
+    axis = _axis(rows, verdicts)
+    evidence = IncidentEvidence.from_json(incident.evidence if incident else {})
+    transitions = tuple(store.transitions(incident.id)) if incident else ()
+    is_about_replies = incident is None or incident.kind is not Kind.AVAILABILITY
+    affected = table(verdict, kind) if verdict and is_about_replies else None
+    if incident:
+        state, sentences = incident.state.value, words.about_incident(incident, evidence, verdict, transitions)
+    else:
+        latest = verdicts[-1] if verdicts else None
+        state = latest.state.value if latest else "no verdict yet"
+        open_incidents = store.incidents(target=target.name, open_only=True)
+        sentences = words.about_target(target, baseline, latest, open_incidents)
+    return View(
+        title=words.title(target, incident, evidence),
+        state=state,
+        sentences=tuple(sentences),
+        target=target,
+        baseline=baseline,
+        incident=incident,
+        evidence=evidence,
+        transitions=transitions,
+        steps=tuple(words.steps(incident)) if incident and incident.is_open else (),
+        failing=() if is_about_replies else _failing(runs, window),
+        plot=evidence_plot(axis, verdicts, rows, kind, onset_at=window.onset_at, alarm_at=alarm_at) if axis else None,
+        groups=_groups(axis, rows, verdicts, verdict, kind=kind, window=window)
+        if axis and verdict and is_about_replies
+        else (),
+        affected=affected,
+        pairs=pairs(store, target, baseline, rows, canary_ids=affected.told_by_replies, window=window)
+        if baseline and affected
+        else (),
+        footer=_footer(runs),
+    )
+
+
+def _baseline(store: Store, target: Target, incident: Incident | None) -> Baseline | None:
+    if incident is None:
+        return store.current_baseline(target.name)
+    return next((b for b in store.baselines(target.name) if b.id == incident.baseline_id), None)
+
+
+def _telling(verdicts: Sequence[Verdict], incident: Incident | None) -> Verdict | None:
+    """The latest conclusive verdict; for an incident, the latest that still saw it: the most evidence about it."""
+    until = incident.resolved_at if incident else None
+    conclusive = [v for v in verdicts if v.state in {State.STABLE, State.DRIFTED} and (until is None or v.at <= until)]
+    if incident is not None:
+        drifted = [v for v in conclusive if (found := v.kind(incident.kind)) is not None and found.is_drifted]
+        conclusive = drifted or conclusive
+    return conclusive[-1] if conclusive else None
+
+
+def _axis(rows: Sequence[SeriesRow], verdicts: Sequence[Verdict]) -> Axis | None:
+    """From the first scored run to the latest verdict, which may be one without scores; None for a single moment."""
+    times = [*(row.scheduled_at for row in rows), *(v.at for v in verdicts if v.state is not State.CALIBRATING)]
+    return Axis(start=min(times), end=max(times)) if len(set(times)) > 1 else None
+
+
+def _kind(incident: Incident | None, verdict: Verdict | None) -> Kind:
+    """Whose evidence the page draws: the incident's, else what has drifted, behaviour first."""
+    if incident is not None:
+        return Kind.BEHAVIOUR if incident.kind is Kind.AVAILABILITY else incident.kind
+    drifted = {found.kind for found in verdict.kinds if found.is_drifted} if verdict else set()
+    return Kind.PERFORMANCE if drifted == {Kind.PERFORMANCE} else Kind.BEHAVIOUR
+
+
+def _groups(
+    axis: Axis, rows: Sequence[SeriesRow], verdicts: Sequence[Verdict], verdict: Verdict, *, kind: Kind, window: Window
+) -> tuple[Group, ...]:
+    """One group per kind, the page's first."""
+    gaps = [v.at for v in verdicts if v.state is State.INCONCLUSIVE]
+
+    def group(found: KindEvidence) -> Group:
+        return Group(
+            title=words.KINDS[found.kind],
+            standing=words.verdict_on(found),
+            is_drifted=found.is_drifted,
+            plots=channel_plots(axis, rows, verdict, found, window=window, gaps=gaps),
+        )
+
+    groups = [group(found) for found in sorted(verdict.kinds, key=lambda found: found.kind is not kind)]
+    return tuple(group for group in groups if group.plots)
+
+
+def _failing(runs: Sequence[Run], window: Window) -> tuple[Run, ...]:
+    """The latest runs that could not be judged, newest first."""
+    failing = [r for r in runs if r.n_failed and r.failure_share > MAX_FAILURE_SHARE and window.holds(r.scheduled_at)]
+    return tuple(reversed(failing[-MAX_FAILING:]))
+
+
+def _footer(runs: Sequence[Run]) -> Footer | None:
+    if not runs:
+        return None
+    costs = [run.cost_usd for run in runs if run.cost_usd is not None]
+    return Footer(
+        n_runs=len(runs),
+        n_requests=sum(run.n_ok + run.n_failed for run in runs),
+        n_failed=sum(run.n_failed for run in runs),
+        cost_usd=sum(costs) if costs else None,
+        first_at=runs[0].scheduled_at,
+        last_at=runs[-1].scheduled_at,
+    )

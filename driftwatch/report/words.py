@@ -1,0 +1,167 @@
+"""What a report says in sentences: for a person who was woken by a message and wants to know whether it is true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from driftwatch.alert.evidence import IncidentEvidence, headline
+from driftwatch.alert.text import amount, count, duration, listing, when
+from driftwatch.domain import (
+    Baseline,
+    ChannelEvidence,
+    Incident,
+    IncidentState,
+    Kind,
+    KindEvidence,
+    State,
+    Target,
+    Transition,
+    Verdict,
+)
+from driftwatch.judgement import MAX_FAILURE_SHARE
+
+CARRIES = 0.15
+"""Share of the evidence from which a channel is named in a sentence."""
+
+QUIET = 0.1
+"""Part of the alarm's evidence below which a kind is called as before."""
+
+KINDS = {
+    Kind.BEHAVIOUR: "Behaviour",
+    Kind.PERFORMANCE: "Performance",
+    Kind.AVAILABILITY: "Availability",
+}
+
+CHANNELS = {
+    "prefix": "where a reply first parts from the accepted ones",
+    "wording": "which words are used",
+    "meaning": "what is said, whatever the words",
+    "shape": "length, structure, language, refusals",
+    "checks": "your own assertions that fail",
+    "spread": "how much repeated replies differ among themselves",
+    "novelty": "replies unlike every accepted one",
+    "latency": "time to answer; 0.5 is as accepted",
+    "tokens": "length of the reply; 0.5 is as accepted",
+}
+"""Channel → what it looks at. A channel that is not listed is shown by its name alone."""
+
+
+def title(target: Target, incident: Incident | None, evidence: IncidentEvidence) -> str:
+    """The page's heading."""
+    if incident is None:
+        return target.name
+    return headline(incident.kind, target.name, onset_at=incident.onset_at, n_runs=None, channels=evidence.channels)
+
+
+def about_incident(
+    incident: Incident, evidence: IncidentEvidence, verdict: Verdict | None, transitions: Sequence[Transition]
+) -> list[str]:
+    """What happened, where it shows, how it stands."""
+    said = [_what(incident, verdict)]
+    found = verdict.kind(incident.kind) if verdict else None
+    if verdict is not None and found is not None:
+        said += _where(verdict, incident.kind)
+    if incident.kind is Kind.AVAILABILITY and evidence.last_error:
+        said.append(f"The last error: {evidence.last_error.rstrip('.')}.")
+    last = transitions[-1] if transitions else None
+    if last is not None and last.after is IncidentState.ACKNOWLEDGED:
+        said.append(f"{last.author} has been on it since {when(last.at)}: {last.reason.rstrip('.')}.")
+    if last is not None and last.after is IncidentState.RESOLVED:
+        said.append(f"It ended on {when(last.at)}: {last.reason.rstrip('.')}.")
+    return said
+
+
+def about_target(
+    target: Target, baseline: Baseline | None, latest: Verdict | None, open_incidents: Sequence[Incident]
+) -> list[str]:
+    """How a target stands at present."""
+    if latest is None:
+        return ["It has no verdict yet; driftwatch serve runs it on schedule, driftwatch check runs it once."]
+    said = [_standing(latest)]
+    if latest.state is State.CALIBRATING and baseline is not None:
+        left = baseline.calibration_wanted - latest.n_calibration
+        if left > 0:
+            said.append(
+                f"No alarm is raised before {count(baseline.calibration_wanted, 'calibration run')} are in, "
+                f"which takes at least another {duration(left * target.interval_s)}."
+            )
+    said += [
+        f"Incident {incident.id} ({incident.kind}) is {incident.state}; driftwatch report {incident.id} explains it."
+        for incident in open_incidents
+    ]
+    return said
+
+
+def verdict_on(found: KindEvidence) -> str:
+    """How one kind stands, e.g. ``within calibration, evidence 220 of 8,766``."""
+    figures = f"evidence {amount(found.evidence)} of {found.threshold:,.0f}"
+    if found.is_drifted:
+        return f"drifted, {figures}" + (
+            f" over {count(found.runs_since_onset, 'run')}" if found.runs_since_onset else ""
+        )
+    return f"{'within calibration' if _is_quiet(found) else 'no alarm yet'}, {figures}"
+
+
+def steps(incident: Incident) -> list[tuple[str, str]]:
+    """What a person can do now: (command, what it means)."""
+    acknowledge = (f"driftwatch incidents ack {incident.id} --reason …", "you are on it; it stays open")
+    by_kind = (
+        (f"driftwatch doctor {incident.target}", "ask the endpoint once and hear what is wrong")
+        if incident.kind is Kind.AVAILABILITY
+        else (f"driftwatch rebaseline {incident.target} --reason …", "accept the new behaviour; can be undone")
+    )
+    resolve = (f"driftwatch incidents resolve {incident.id} --reason …", "close it by hand")
+    return [*([acknowledge] if incident.state is IncidentState.OPEN else []), by_kind, resolve]
+
+
+def _standing(latest: Verdict) -> str:
+    if latest.state is State.STABLE and latest.kinds:
+        most = max(latest.kinds, key=lambda found: found.evidence / found.threshold)
+        return (
+            f"It behaves as accepted: after {count(latest.n_monitored, 'watched run')}, evidence against that is "
+            f"{amount(most.evidence)} of the {most.threshold:,.0f} that raise an alarm."
+        )
+    return f"{latest.reason[0].upper()}{latest.reason[1:].rstrip('.')}."
+
+
+def _what(incident: Incident, verdict: Verdict | None) -> str:
+    if incident.kind is Kind.AVAILABILITY:
+        return (
+            f"More than {100 * MAX_FAILURE_SHARE:.0f} % of the requests failed in one run after another, so none of "
+            "them could be judged. This is not drift: while it lasts, driftwatch cannot tell whether behaviour has "
+            "changed."
+        )
+    tense = ("get", "is") if incident.is_open else ("got", "was")
+    if incident.kind is Kind.BEHAVIOUR:
+        return f"The same requests to the same model name {tense[0]} replies unlike the accepted ones."
+    behaviour = verdict.kind(Kind.BEHAVIOUR) if verdict else None
+    if behaviour is not None and behaviour.is_drifted:
+        return (
+            f"How fast replies came or how long they were {tense[1]} no longer as accepted; what they said changed too."
+        )
+    return f"What the replies say {tense[1]} as accepted; how fast they come or how long they are {tense[1]} not."
+
+
+def _where(verdict: Verdict, kind: Kind) -> list[str]:
+    channels = leading(verdict.channels, kind)
+    if not channels:
+        return []
+    shares = [f"{c.channel} ({100 * c.share:.0f} %)" for c in channels]
+    shares[0] = shares[0].replace(" %)", " % of the evidence)")
+    other = verdict.kind(Kind.PERFORMANCE) if kind is Kind.BEHAVIOUR else None
+    beside = ""
+    if other is not None and other.is_drifted:
+        beside = "; speed or length changed as well"
+    elif other is not None:
+        beside = "; speed and length are as before" if _is_quiet(other) else "; speed and length raise no alarm yet"
+    return [f"It shows most in {listing(shares)}{beside}."]
+
+
+def _is_quiet(found: KindEvidence) -> bool:
+    return found.evidence < QUIET * found.threshold
+
+
+def leading(channels: Sequence[ChannelEvidence], kind: Kind) -> list[ChannelEvidence]:
+    """The channels of a kind that carry its evidence, at least one if there is any."""
+    ranked = sorted((c for c in channels if c.kind is kind), key=lambda c: -c.share)
+    return [c for i, c in enumerate(ranked) if i == 0 or c.share >= CARRIES]
