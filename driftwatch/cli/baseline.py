@@ -1,0 +1,183 @@
+"""``driftwatch baseline``: collects anchors and calibration runs at once, with the cost said first."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from driftwatch.cli.context import CONFIG, load_settings, pick_targets, start_logging, with_app
+from driftwatch.errors import DriftwatchError, UsageError
+
+if TYPE_CHECKING:
+    from driftwatch import usage
+    from driftwatch.app import App
+    from driftwatch.domain import Baseline, Completion, Target
+
+MINIMUM_RUNS = 20
+"""Fewer calibration runs cannot carry a statistical alarm. Source: docs/detection.md."""
+
+PATIENCE = 3
+"""Runs in a row with too many failures before collecting stops; it goes on where it stopped."""
+
+
+HOPELESS = frozenset({"auth", "model_gone", "rejected"})
+"""Outcomes that asking again does not change: when a whole run ends so, collecting stops at once."""
+
+
+class CannotMeasure(DriftwatchError):
+    """The endpoint fails too often to collect a baseline from."""
+
+
+class Declined(DriftwatchError):
+    """The user does not want to spend what a baseline costs."""
+
+    exit_code = 130
+
+
+def baseline(
+    targets: list[str] = typer.Argument(None, help="Targets, all when none is named.", show_default=False),
+    config: Path | None = CONFIG,
+    runs: int = typer.Option(
+        MINIMUM_RUNS, "--runs", min=MINIMUM_RUNS, help="Calibration runs to collect before the watch is armed."
+    ),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Spend without asking."),
+) -> None:
+    """Collect a baseline now: anchors, then calibration runs back to back. Interrupted, it goes on where it was.
+
+    Without this command `driftwatch serve` collects the baseline on its schedule, a week by default, which also
+    learns the daily rhythm that runs made in one sitting cannot show.
+    """
+    settings = load_settings(config)
+    start_logging("error", settings.log.format)
+    names = pick_targets(settings, targets or ())
+
+    async def work(application: App) -> None:
+        wanted = [target for target in application.targets if target.name in names]
+        plans = [_Plan(application, target, runs) for target in wanted]
+        open_plans = [plan for plan in plans if not plan.is_done]
+        for plan in plans:
+            typer.echo(plan.sentence())
+        if not open_plans:
+            return
+        _ask(open_plans, yes=yes)
+        for plan in open_plans:
+            await plan.collect()
+
+    with_app(settings, work)
+
+
+class _Plan:
+    """What one target's baseline still needs, and the collecting of it."""
+
+    def __init__(self, application: App, target: Target, runs: int) -> None:
+        from driftwatch import usage  # noqa: PLC0415 - beside its use
+
+        self._app, self._target = application, target
+        self._baseline: Baseline = application.pipeline.baseline_for(target, application.clock.now())
+        self.wanted = min(runs, self._baseline.calibration_wanted)
+        self.is_done = self._baseline.state == "active"
+        self.missing_anchors = 0 if self.is_done else application.pipeline.missing_anchors(target, self._baseline)
+        self.missing_runs = 0 if self.is_done else max(0, self.wanted - self._collected())
+        passes = self.missing_anchors + self.missing_runs * target.repeats
+        price = application.lines[target.name].price
+        self.estimate: usage.Estimate = usage.estimate(target, price, passes=passes)
+
+    def sentence(self) -> str:
+        """What is to be done for this target, in one line."""
+        name = self._target.name
+        if self.is_done:
+            return (
+                f"{name}: the baseline is complete and armed (since {self._baseline.activated_at:%Y-%m-%d %H:%M} UTC); "
+                f"to replace it, `driftwatch rebaseline {name} --reason …`"
+            )
+        return (
+            f"{name}: {self.missing_anchors} anchors for each of {len(self._target.canaries)} canaries, then "
+            f"{self.missing_runs} calibration runs: {self.estimate.requests:,} requests, about "
+            f"{self.estimate.input_tokens:,} tokens in and at most {self.estimate.output_tokens:,} out, "
+            f"{_usd(self.estimate)}"
+        )
+
+    async def collect(self) -> None:
+        """Run until the baseline is armed.
+
+        Raises:
+            CannotMeasure: too many requests fail.
+        """
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+        from driftwatch.cli.context import console  # noqa: PLC0415 - slow import
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console(stderr=True)) as progress:
+            bar = progress.add_task(self._target.name, total=self.estimate.requests)
+            failures = 0
+            while (current := self._current()).state == "collecting" and self._collected() < self.wanted:
+                made, counted = await self._run(lambda _: progress.advance(bar))
+                failures = 0 if counted else failures + 1
+                if failures >= PATIENCE or (failures and {c.outcome.value for c in made} <= HOPELESS):
+                    raise CannotMeasure(self._why(made))
+            if current.state == "collecting":
+                self._app.store.activate_baseline(current.id, at=self._app.clock.now())
+        typer.echo(f"{self._target.name}: armed with {self._collected()} calibration runs. Next: driftwatch serve")
+
+    async def _run(self, on_completion: Callable[[Completion], None]) -> tuple[list[Completion], bool]:
+        """One run: what came of it, and whether it counts."""
+        from driftwatch.cli.standing import counts  # noqa: PLC0415 - slow import
+
+        made: list[Completion] = []
+
+        def note(completion: Completion) -> None:
+            made.append(completion)
+            on_completion(completion)
+
+        at = self._app.clock.now()
+        verdict = await self._app.pipeline.run(self._target, scheduled_at=at, at=at, on_completion=note)
+        if verdict is None:
+            # A run of this very moment is there already: simulated time stands still until somebody waits.
+            await self._app.clock.sleep_until(at + timedelta(seconds=1))
+            return made, True
+        runs = self._app.store.runs(self._target.name, since=at, until=at)
+        return made, all(counts(run) for run in runs)
+
+    def _why(self, made: list[Completion]) -> str:
+        name, failed = self._target.name, [completion for completion in made if not completion.is_ok]
+        return (
+            f"{name}: {len(failed)} of {len(made)} requests failed, the first: {failed[0].error}; what was stored is "
+            f"kept: `driftwatch doctor {name}` says what to correct, then this command goes on where it stopped"
+        )
+
+    def _current(self) -> Baseline:
+        return self._app.pipeline.baseline_for(self._target, self._app.clock.now())
+
+    def _collected(self) -> int:
+        return sum(row.purpose == "calibration" for row in self._app.store.series(self._current().id))
+
+
+def _ask(plans: list[_Plan], *, yes: bool) -> None:
+    """Let the user agree to what is about to be spent."""
+    total = plans[0].estimate
+    for plan in plans[1:]:
+        total += plan.estimate
+    if yes or total.usd == 0:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{total.requests:,} requests, {_usd(total)}: nobody is here to be asked; write --yes to spend it"
+        )
+    if not typer.confirm(f"Spend {total.requests:,} requests, {_usd(total)}?"):
+        raise Declined("nothing was sent; the same command asks again")
+
+
+def _usd(estimate: usage.Estimate) -> str:
+    if estimate.usd is None:
+        return "price unknown (set `price:` on the target to see dollars)"
+    if estimate.price is None:
+        return f"at most ${estimate.usd:.2f}"
+    if estimate.usd == 0:
+        return "no charge per token"
+    return f"at most ${estimate.usd:.2f} (price from {estimate.price.source})"

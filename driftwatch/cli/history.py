@@ -1,0 +1,73 @@
+"""``driftwatch history TARGET``: its latest runs, newest first."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from driftwatch.cli.check import Format
+from driftwatch.cli.context import CONFIG, console, load_settings, open_store, pick_targets, when
+
+if TYPE_CHECKING:
+    from driftwatch.domain import Run, Verdict
+
+
+def history(
+    target: str = typer.Argument(help="The target's name in the config."),
+    config: Path | None = CONFIG,
+    limit: int = typer.Option(20, "--limit", "-n", min=1, max=1_000_000, help="How many runs."),
+    output: Format = typer.Option(Format.TABLE, "--format", help="How to print."),
+) -> None:
+    """Show a target's latest runs: state, evidence, what moved, failures, cost."""
+    settings = load_settings(config)
+    [name] = pick_targets(settings, [target])
+    with open_store(settings) as store:
+        runs = store.runs(name, limit=limit, newest_first=True)
+        verdicts = {verdict.run_id: verdict for verdict in store.verdicts(name, limit=limit)}
+    if output is Format.JSON:
+        typer.echo(json.dumps([_row(run, verdicts.get(run.id)) for run in runs], indent=2))
+    else:
+        _print(runs, verdicts)
+
+
+def _row(run: Run, verdict: Verdict | None) -> dict[str, object]:
+    return {
+        "scheduled_at": run.scheduled_at.isoformat(),
+        "purpose": run.purpose,
+        "state": verdict.state if verdict else run.state,
+        "reason": verdict.reason if verdict else None,
+        "evidence": {kind.kind: kind.evidence for kind in verdict.kinds} if verdict else {},
+        "channels": {c.channel: None if math.isnan(c.value) else c.value for c in verdict.channels} if verdict else {},
+        "ok": run.n_ok,
+        "failed": run.n_failed,
+        "cost_usd": run.cost_usd,
+    }
+
+
+def _print(runs: list[Run], verdicts: dict[int, Verdict]) -> None:
+    from rich.text import Text  # noqa: PLC0415 - slow import
+
+    from driftwatch.cli.style import badge, gauge, table  # noqa: PLC0415 - slow import
+
+    rows = table("scheduled (UTC)", "purpose", "state", "evidence", "outside calibration", "failed", "cost")
+    for run in runs:
+        verdict = verdicts.get(run.id)
+        rows.add_row(
+            when(run.scheduled_at),
+            run.purpose.value,
+            badge(verdict.state) if verdict else Text(run.state.value, style="dim"),
+            gauge(verdict),
+            ", ".join(_outside(verdict)) or "-" if verdict else "-",
+            f"{run.n_failed} of {run.n_ok + run.n_failed}" if run.n_failed else "-",
+            "-" if run.cost_usd is None else f"${run.cost_usd:.4f}",
+        )
+    console().print(rows)
+
+
+def _outside(verdict: Verdict) -> list[str]:
+    """Channels whose latest score lies outside the middle 90 % of calibration."""
+    return [c.channel for c in verdict.channels if c.value > c.calibration_high or c.value < c.calibration_low]

@@ -1,0 +1,30 @@
+"""``driftwatch serve``: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driftwatch.cli.context import CONFIG, load_settings, start_logging, with_app
+
+if TYPE_CHECKING:
+    from driftwatch.app import App
+
+
+def serve(config: Path | None = CONFIG) -> None:
+    """Watch until stopped. SIGTERM or Ctrl-C finishes the runs in flight first."""
+    settings = load_settings(config)
+    start_logging(settings.log.level, settings.log.format)
+
+    async def work(application: App) -> None:
+        from driftwatch.web import health, server  # noqa: PLC0415 - slow import
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, application.stop)
+        with server.serving(health.build(application.health), settings.http.host, settings.http.port):
+            await application.serve()
+
+    with_app(settings, work)

@@ -1,0 +1,97 @@
+"""``driftwatch status``: where every target stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from driftwatch.cli.check import Format
+from driftwatch.cli.context import CONFIG, console, load_settings, open_store, when
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from driftwatch.cli.standing import Standing
+    from driftwatch.domain import Baseline, Incident, Target
+    from driftwatch.store import Store
+
+
+def status(
+    config: Path | None = CONFIG, output: Format = typer.Option(Format.TABLE, "--format", help="How to print.")
+) -> None:
+    """Show where every target stands: state, evidence, last and next run, open incidents."""
+    from driftwatch.app import build_targets  # noqa: PLC0415 - slow import
+    from driftwatch.clock import WallClock  # noqa: PLC0415 - beside its use
+
+    settings = load_settings(config)
+    # Simulated time stands where the last run left it.
+    at = settings.simulation.start if settings.simulation else WallClock().now()
+    with open_store(settings) as store:
+        rows = [_Row(store, target, at) for target in build_targets(settings)]
+    if output is Format.JSON:
+        typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
+    else:
+        _print(rows)
+
+
+class _Row:
+    """All that is told of one target."""
+
+    def __init__(self, store: Store, target: Target, at: datetime) -> None:
+        from driftwatch.app import upcoming  # noqa: PLC0415 - slow import
+        from driftwatch.cli.standing import standing  # noqa: PLC0415 - slow import
+
+        self.target = target
+        self.baseline: Baseline | None = store.current_baseline(target.name)
+        self.standing: Standing = standing(store, target.name)
+        runs = store.runs(target.name, limit=1, newest_first=True)
+        self.last_at: datetime | None = runs[0].scheduled_at if runs else None
+        self.next_at: datetime = upcoming(target, self.last_at, max(at, self.last_at or at))
+        self.incidents: list[Incident] = store.incidents(target=target.name, open_only=True)
+
+    def as_json(self) -> dict[str, object]:
+        verdict = self.standing.verdict
+        return {
+            "target": self.target.name,
+            "state": self.standing.state,
+            "reason": self.standing.reason,
+            "evidence": {k.kind: {"m": k.evidence, "threshold": k.threshold} for k in verdict.kinds} if verdict else {},
+            "last_run_at": self.last_at.isoformat() if self.last_at else None,
+            "next_run_at": self.next_at.isoformat(),
+            "baseline": {"id": self.baseline.id, "state": self.baseline.state, "author": self.baseline.author}
+            if self.baseline
+            else None,
+            "open_incidents": [incident.id for incident in self.incidents],
+        }
+
+    def next_words(self) -> str:
+        """The step the operator would take next, empty when there is none."""
+        if self.incidents:
+            return f"driftwatch report {self.incidents[0].id}"
+        if self.baseline is None:
+            return f"driftwatch baseline {self.target.name}"
+        return ""
+
+
+def _print(targets: list[_Row]) -> None:
+    from driftwatch.cli.style import badge, gauge, plain, table  # noqa: PLC0415 - slow import
+
+    rows = table("target", "state", "evidence", "last run (UTC)", "next run (UTC)", "open incidents")
+    for row in targets:
+        rows.add_row(
+            row.target.name,
+            badge(row.standing.state),
+            gauge(row.standing.verdict),
+            when(row.last_at),
+            when(row.next_at),
+            ", ".join(f"{incident.id} ({incident.kind})" for incident in row.incidents) or "-",
+        )
+    out = console()
+    out.print(rows)
+    for row in targets:
+        out.print(f"\n{row.target.name}: {plain(row.standing.reason)}")
+        if step := row.next_words():
+            out.print(f"  next: {step}")

@@ -1,0 +1,74 @@
+"""``driftwatch init`` and ``driftwatch validate``: from nothing to a configuration that is right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_init_writes_into_a_new_directory_is_valid_there(here, driftwatch, monkeypatch):
+    written = driftwatch("init", "watch")
+
+    assert (written.code, written.err) == (0, "")
+    n_suites = len(list((here / "watch" / "canaries").glob("*.yaml")))
+    assert written.out == (
+        f"Wrote watch/driftwatch.yaml and {n_suites} suites in watch/canaries.\n"
+        "Next: edit the targets, export the API key it names, then `cd watch && driftwatch doctor`.\n"
+    )
+    monkeypatch.chdir(here / "watch")
+    validated = driftwatch("validate")
+    assert (validated.code, validated.err) == (0, "")
+    assert validated.out.endswith("driftwatch.yaml: ok\n")
+
+
+def test_init_without_a_directory_writes_here(here, driftwatch):
+    assert "then `driftwatch doctor`" in driftwatch("init").out
+    assert (here / "driftwatch.yaml").is_file()
+    assert (here / "canaries" / "core.yaml").is_file()
+
+
+def test_init_overwrites_nothing_without_force(here, driftwatch):
+    driftwatch("init")
+    (here / "driftwatch.yaml").write_text("mine")
+
+    refused = driftwatch("init")
+
+    assert refused.code == 2
+    assert (here / "driftwatch.yaml").read_text() == "mine"
+    assert driftwatch("init", "--force").code == 0
+    assert (here / "driftwatch.yaml").read_text() != "mine"
+
+
+def test_validate_says_what_would_be_watched_and_needs_neither_key_nor_store(over_http, endpoint, driftwatch):
+    place = over_http("api_key_env: NOT_SET_YET")
+
+    done = driftwatch("validate")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
+        "support: openai_compatible m-1, 2 canaries × 1 every 1h, nobody is told\ndriftwatch.yaml: ok\n"
+    )
+    assert endpoint.n_requests == 0
+    assert not (place.root / "watch.db").exists()
+
+
+def test_validate_reads_the_script_of_a_simulated_target(stable, driftwatch):
+    assert driftwatch("validate").code == 0
+    stable.edit("script.yaml", "start: before", "start: befor")
+
+    assert driftwatch("validate").code == 2
+
+
+def test_the_schema_for_editors_is_printed_alone(here, driftwatch):
+    done = driftwatch("validate", "--schema")
+
+    assert (done.code, done.err) == (0, "")
+    assert "targets" in json.loads(done.out)["properties"]

@@ -1,0 +1,105 @@
+"""``driftwatch status`` and ``driftwatch history``: where things stand, and how they came to stand there."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+
+def test_a_stable_target_is_told_with_its_evidence_and_its_next_run(stable, driftwatch):
+    done = driftwatch("status")
+
+    assert (done.code, done.err) == (0, "")
+    assert "target state evidence last run (UTC) next run (UTC) open incidents" in done.words
+    assert "of 2,922 2026-03-07 06:00 2026-03-07 12:00 - support: evidence" in done.words
+    assert done.words.endswith("of 2,922 after 1 runs")
+
+
+def test_a_drifted_target_is_told_with_its_incident_and_the_next_step(drifted, driftwatch):
+    done = driftwatch("status")
+
+    assert "support drifted ██████████" in done.words
+    assert "2026-03-15 06:00 2026-03-15 12:00 1 (behaviour)" in done.words
+    assert done.out.endswith("  next: driftwatch report 1\n")
+
+
+def test_the_json_has_the_documented_keys(drifted, driftwatch):
+    [row] = driftwatch("status", "--format", "json").json
+
+    assert list(row) == [
+        "target",
+        "state",
+        "reason",
+        "evidence",
+        "last_run_at",
+        "next_run_at",
+        "baseline",
+        "open_incidents",
+    ]
+    assert (row["state"], row["open_incidents"]) == ("drifted", [1])
+    assert row["evidence"]["behaviour"]["m"] > row["evidence"]["behaviour"]["threshold"] == 2922.0
+    assert row["baseline"] == {"id": 1, "state": "active", "author": "driftwatch"}
+    assert row["last_run_at"] == "2026-03-15T06:00:00+00:00"
+
+
+def test_a_target_that_never_ran_is_told_what_to_do(over_http, endpoint, driftwatch):
+    over_http()
+    driftwatch("doctor")
+
+    done = driftwatch("status")
+
+    assert done.out.endswith("support: never run\n  next: driftwatch baseline support\n")
+    assert driftwatch("status", "--format", "json").json[0]["state"] is None
+
+
+def test_a_watch_armed_early_is_not_called_calibrating_any_longer(over_http, endpoint, driftwatch):
+    place = over_http()
+    place.edit("driftwatch.yaml", "calibration_runs: 20", "calibration_runs: 100")
+    driftwatch("baseline", "--yes")
+
+    [row] = driftwatch("status", "--format", "json").json
+
+    assert row["reason"] == "the baseline is armed with 20 calibration runs; the next run is judged"
+
+
+def test_a_migration_on_the_way_leaves_the_json_clean(stable, driftwatch):
+    (stable.root / "watch.db").unlink()
+    stable.write("watch.db", b"")
+
+    assert driftwatch("status", "--format", "json").json[0]["reason"] == "never run"
+
+
+def test_history_is_newest_first_and_says_what_moved(drifted, driftwatch):
+    done = driftwatch("history", "support", "-n", "3")
+
+    assert (done.code, done.err) == (0, "")
+    heading, *rows = [line for line in done.out.splitlines() if not line.startswith(" ")]
+    assert " ".join(heading.split()) == "scheduled (UTC) purpose state evidence outside calibration failed cost"
+    assert [row[:16] for row in rows] == ["2026-03-15 06:00", "2026-03-15 00:00", "2026-03-14 18:00"]
+    assert all("watch" in row and "drifted" in row and "checks" in row for row in rows)
+
+
+def test_the_history_as_json_has_the_documented_keys_and_no_nan(drifted, driftwatch):
+    rows = driftwatch("history", "support", "--format", "json").json
+
+    assert len(rows) == 20
+    assert list(rows[0]) == [
+        "scheduled_at",
+        "purpose",
+        "state",
+        "reason",
+        "evidence",
+        "channels",
+        "ok",
+        "failed",
+        "cost_usd",
+    ]
+    assert (rows[0]["ok"], rows[0]["failed"], rows[0]["cost_usd"]) == (4, 0, 0.0)
+    assert rows[0]["channels"]["checks"] > 0.5
+    assert not any(isinstance(v, float) and math.isnan(v) for row in rows for v in row["channels"].values())
+
+
+@pytest.mark.parametrize("limit", [1, 7])
+def test_the_limit_is_kept(drifted, driftwatch, limit):
+    assert len(driftwatch("history", "support", "--limit", limit, "--format", "json").json) == limit
