@@ -2,25 +2,34 @@
 
 Run as ``make docker-rehearsal``. The build stage's COPY and RUN instructions are carried out with their absolute
 directories moved below the temporary one, from exactly the files that ``.dockerignore`` lets through; then the
-entry point answers ``--version``, imports what a run needs, and, when started by root, does so as the image's user.
+entry point answers ``--version``, imports what a run needs, serves until SIGTERM and answers the image's HEALTHCHECK;
+when started by root, as the image's user.
 
 Not rehearsed, and so left to the first real build: the base image (its Debian packages and its Python), the final
-stage's RUN, file ownership, VOLUME, HEALTHCHECK and STOPSIGNAL as the engine carries them out.
+stage's RUN, file ownership, VOLUME, HEALTHCHECK and STOPSIGNAL as an engine carries them out.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MOVED = ("/src", "/opt/driftwatch", "/data", "/etc/driftwatch")
 USER_ID = "10001"
+HEALTH_PORT = 8077
+CONFIG = """\
+targets:
+  nobody: {provider: openai_compatible, base_url: http://127.0.0.1:9/v1, model: none, suites: [core], attempts: 1}
+"""
 WORKS = """\
 import driftwatch.app, driftwatch.cli, importlib.resources
 from sentence_transformers import SentenceTransformer
@@ -38,7 +47,7 @@ def main() -> int:
         for directory in MOVED:
             (image / directory.lstrip("/")).mkdir(parents=True)
         build_stage(instructions, image)
-        return start(image)
+        return start(image, instructions)
 
 
 def read_instructions(dockerfile: str) -> list[tuple[str, str]]:
@@ -93,7 +102,7 @@ def moved(command: str, image: Path) -> str:
     return command.replace("PYTHON=python3.11", f"PYTHON={python}") if python else command
 
 
-def start(image: Path) -> int:
+def start(image: Path, instructions: list[tuple[str, str]]) -> int:
     """Start the entry point as the image would, and say what could not be shown."""
     venv = image / "opt/driftwatch"
     size = sum(file.stat().st_size for file in venv.rglob("*") if file.is_file() and not file.is_symlink())
@@ -115,10 +124,35 @@ def start(image: Path) -> int:
         if done.returncode:
             print(f"failed with {done.returncode}: {' '.join(command[:2])}", file=sys.stderr)
             return 1
+    if not serves(image, prefix, environment, instructions):
+        return 1
     print(
         "The rehearsal ended well. Left to a real build: base image, final stage's RUN, VOLUME, HEALTHCHECK, STOPSIGNAL"
     )
     return 0
+
+
+def serves(image: Path, prefix: list[str], environment: dict[str, str], instructions: list[tuple[str, str]]) -> bool:
+    """Start the image's CMD with a config mounted where the image expects it, ask its HEALTHCHECK, send SIGTERM."""
+    venv = image / "opt/driftwatch"
+    mounted = image / "etc/driftwatch"
+    (mounted / "driftwatch.yaml").write_text(CONFIG)
+    shutil.copytree(ROOT / "canaries", mounted / "canaries")
+    settings = environment | {"DRIFTWATCH_CONFIG": str(mounted), "DRIFTWATCH_HTTP": f"127.0.0.1:{HEALTH_PORT}"}
+    [health] = [arguments for name, arguments in instructions if name == "HEALTHCHECK"]
+    asking = [str(venv / "bin/python"), *json.loads(health[health.index("[") :])[1:]]
+    command = [*prefix, str(venv / "bin/driftwatch"), "serve"]
+    with subprocess.Popen(command, cwd=image / "data", env=settings) as daemon:  # noqa: S603
+        for _ in range(60):
+            time.sleep(1)
+            healthy = subprocess.run(asking, env=settings, check=False, capture_output=True).returncode == 0  # noqa: S603
+            if healthy or daemon.poll() is not None:
+                break
+        daemon.send_signal(signal.SIGTERM)
+        ended = daemon.wait(60)
+    stored = (image / "data/driftwatch.db").stat()
+    print(f"serve: HEALTHCHECK {'ok' if healthy else 'FAILED'}, SIGTERM → exit {ended}, state owned by {stored.st_uid}")
+    return healthy and ended == 0
 
 
 if __name__ == "__main__":
