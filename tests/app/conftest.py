@@ -44,7 +44,6 @@ canaries: [suites]
 log: {level: warning, format: json}
 baseline: {anchors: 2, calibration_runs: 20}
 """
-SIMULATION = "simulation: {start: 2026-03-02T00:00:00Z, end: 2026-03-04T00:00:00Z}\n"
 
 
 class HandClock:

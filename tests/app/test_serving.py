@@ -12,7 +12,7 @@ from driftwatch.domain import Purpose, RunState
 from driftwatch.errors import EmbedderUnavailable, StoreError
 
 MINUTE = timedelta(minutes=1)
-SIMULATION = "simulation: {start: 2026-03-02T00:00:00Z, end: 2026-03-04T00:00:00Z}"
+SIMULATION = "simulation: {start: 2026-03-02T00:00:00Z, end: 2026-03-03T00:00:00Z}"
 
 
 def events(logs) -> list[str]:
@@ -48,10 +48,10 @@ def test_a_simulation_watches_every_slot_and_ends(place, simulated):
         return app.store.runs("a"), app.store.runs("b")
 
     a, b = place.use(app, work)
-    assert (len(a), len(b)) == (48, 24)
+    assert (len(a), len(b)) == (24, 12)
     assert {run.state for run in (*a, *b)} == {RunState.JUDGED}
     assert [run.purpose for run in a[:2]] == [Purpose.ANCHOR, Purpose.CALIBRATION]
-    assert len(seen) == 72
+    assert len(seen) == 36
 
 
 def test_a_simulation_that_was_stopped_goes_on_where_it_was(place, simulated):
@@ -68,7 +68,7 @@ def test_a_simulation_that_was_stopped_goes_on_where_it_was(place, simulated):
     assert second.store._clock is second.clock, "embeddings are dated in simulated time too"
     slots = place.use(second, lambda: serve(second))
     assert len(stopped) == 10
-    assert len(slots) == len(set(slots)) == 48
+    assert len(slots) == len(set(slots)) == 24
 
 
 # ---------------------------------------------------------------- in real time, the clock moved by hand
@@ -386,7 +386,7 @@ def test_replies_older_than_the_retention_are_gone_and_their_verdicts_are_not(pl
     start = place.clock.now()
 
     async def work():
-        for hour in range(60):
+        for hour in range(50):
             await app._tick(start + timedelta(hours=hour))
             await finished(app)
         watched = app.store.runs(purposes=(Purpose.WATCH,))
@@ -396,7 +396,7 @@ def test_replies_older_than_the_retention_are_gone_and_their_verdicts_are_not(pl
     kept, n_verdicts = place.use(app, work)
     assert kept == sorted(kept), "the oldest go first"
     assert 0 < kept.count(False) < len(kept)
-    assert n_verdicts == 60
+    assert n_verdicts == 50
     assert "store.pruned" in events(logs)
 
 

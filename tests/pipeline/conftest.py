@@ -64,6 +64,8 @@ TARGET = Target(
     calibration_wanted=20,
     receivers=("oncall",),
 )
+FIVE = (*CANARIES, replace(CANARIES[0], id="shop/extra"))
+"""With one of five failing, a run is measured all the same."""
 N_BASELINE = 21
 """Runs until the watch is armed: one for the anchors and twenty of calibration."""
 
@@ -77,6 +79,7 @@ class Endpoint:
         self.is_down = False
         self.asked: list[str] = []
         self.while_asked: Callable[[], None] = lambda: None
+        self.change_reply: Callable[[Completion], Completion] = lambda reply: reply
 
     async def complete(self, target: Target, canary: Canary, *, repeat: int, at: datetime) -> Completion:
         self.asked.append(canary.id)
@@ -85,7 +88,7 @@ class Endpoint:
             raise ProviderUnavailable("it is down", outcome=Outcome.UNAVAILABLE)
         if canary.id in self.rejected:
             raise ProviderRejected("tools are not supported", outcome=Outcome.REJECTED)
-        return await self.simulated.complete(target, canary, repeat=repeat, at=at)
+        return self.change_reply(await self.simulated.complete(target, canary, repeat=repeat, at=at))
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -110,6 +113,7 @@ class Watch:
         self.endpoint = Endpoint(script)
         if former is not None:
             self.endpoint.rejected, self.endpoint.is_down = former.rejected, former.is_down
+            self.endpoint.change_reply = former.change_reply
         line = Line(provider=self.endpoint, gate=Gate(8), retry=RetryPolicy(attempts=1), deadline_s=60.0, price=None)
         self.pipeline = Pipeline(store=self.store, lines={TARGET.name: line}, embedder=None)
 
@@ -215,6 +219,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Watch]:
     with capture_logs():
         begin("armed").run(N_BASELINE)
         made["armed"].close()
+        begin("five").edit(canaries=FIVE)
+        made["five"].run(N_BASELINE)
+        made["five"].close()
         for persona, n_after in (("after", 30), ("two", 16), ("slow", 0)):
             begin(persona, like="armed").change(persona)
             made[persona].close()
@@ -242,6 +249,14 @@ def copy(prepared: Mapping[str, Watch], tmp_path: Path) -> Iterator[Callable[[st
 def armed(copy: Callable[[str], Watch]) -> Watch:
     """Calibrated; the next run is the first that is judged."""
     return copy("armed")
+
+
+@pytest.fixture
+def armed_with_five(copy: Callable[[str], Watch]) -> Watch:
+    """As ``armed``, with shop/extra as the fifth canary."""
+    watch = copy("five")
+    watch.edit(canaries=FIVE)
+    return watch
 
 
 @pytest.fixture

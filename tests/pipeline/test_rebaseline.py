@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -80,18 +79,16 @@ def test_accepting_with_few_runs_collects_the_rest_and_says_how_many(drifted):
     assert drifted.incidents() == [("behaviour", "resolved")]
 
 
-def test_an_accepted_baseline_that_has_runs_already_takes_no_more_anchors(armed):
-    armed.edit(canaries=(*armed.target.canaries, replace(armed.target.canaries[0], id="shop/extra")))
-    armed.run(21)
-    armed.endpoint.rejected = {"shop/extra"}
-    armed.change("after")
-    armed.run(8)
-    assert armed.accept().baseline.state is BaselineState.COLLECTING
-    armed.endpoint.rejected = set()
-    n_calibration = len(members(armed, Purpose.CALIBRATION))
-    verdict = armed.run()
+def test_an_accepted_baseline_that_has_runs_already_takes_no_more_anchors(armed_with_five):
+    armed_with_five.endpoint.rejected = {"shop/extra"}
+    armed_with_five.change("after")
+    armed_with_five.run(8)
+    assert armed_with_five.accept().baseline.state is BaselineState.COLLECTING
+    armed_with_five.endpoint.rejected = set()
+    n_calibration = len(members(armed_with_five, Purpose.CALIBRATION))
+    verdict = armed_with_five.run()
     assert verdict.reason.startswith(f"calibrating: {n_calibration + 1} of 20 runs; not watched")
-    assert armed.endpoint.asked[-4:].count("shop/extra") == 0
+    assert armed_with_five.endpoint.asked[-4:].count("shop/extra") == 0
 
 
 def test_accepting_with_fewer_runs_than_anchors_collects_the_missing_anchors(armed):
@@ -117,10 +114,8 @@ def test_runs_that_could_not_be_judged_become_neither_anchors_nor_calibration(dr
     assert failed.isdisjoint(members(drifted, Purpose.CALIBRATION))
 
 
-def test_a_canary_that_stopped_answering_does_not_use_up_the_runs_for_calibration(armed):
-    watch = armed
-    watch.edit(canaries=(*watch.target.canaries, replace(watch.target.canaries[0], id="shop/extra")))
-    watch.run(21)
+def test_a_canary_that_stopped_answering_does_not_use_up_the_runs_for_calibration(armed_with_five):
+    watch = armed_with_five
     watch.endpoint.rejected = {"shop/extra"}
     watch.change("after")
     watch.run(25)
@@ -153,17 +148,15 @@ def test_before_anything_was_measured_nothing_can_be_accepted(watch):
         watch.accept(since=watch.now - timedelta(hours=1))
 
 
-def test_a_canary_that_failed_once_takes_its_last_anchor_from_the_next_run(armed):
-    armed.edit(canaries=(*armed.target.canaries, replace(armed.target.canaries[0], id="shop/extra")))
-    armed.run(21)
-    since = armed.now
-    armed.endpoint.rejected = {"shop/extra"}
-    armed.run()
-    armed.endpoint.rejected = set()
-    armed.run(6)
-    accepted = armed.accept(since=since)
+def test_a_canary_that_failed_once_takes_its_last_anchor_from_the_next_run(armed_with_five):
+    since = armed_with_five.now
+    armed_with_five.endpoint.rejected = {"shop/extra"}
+    armed_with_five.run()
+    armed_with_five.endpoint.rejected = set()
+    armed_with_five.run(6)
+    accepted = armed_with_five.accept(since=since)
     assert accepted.n_anchor_runs == 5
-    assert {len(those) for those in armed.store.anchors(accepted.baseline.id).values()} == {4}
+    assert {len(those) for those in armed_with_five.store.anchors(accepted.baseline.id).values()} == {4}
 
 
 def test_only_what_was_served_since_the_given_time_is_accepted(drifted):
@@ -269,28 +262,24 @@ def test_single_canaries_need_ten_runs_beside_those_of_the_anchors(two_drifted):
         two_drifted.accept("shop/capital")
 
 
-def test_a_canary_that_does_not_answer_cannot_be_accepted(armed):
-    armed.edit(canaries=(*armed.target.canaries, replace(armed.target.canaries[0], id="shop/extra")))
-    armed.run(21)
-    armed.endpoint.rejected = {"shop/extra"}
-    armed.change("after")
-    armed.run(16)
+def test_a_canary_that_does_not_answer_cannot_be_accepted(armed_with_five):
+    armed_with_five.endpoint.rejected = {"shop/extra"}
+    armed_with_five.change("after")
+    armed_with_five.run(16)
     with pytest.raises(UsageError, match="shop/extra has 0 replies since the change, and 4 make a baseline"):
-        armed.accept("shop/extra")
-    assert armed.accept("shop/capital").baseline.state is BaselineState.ACTIVE
+        armed_with_five.accept("shop/extra")
+    assert armed_with_five.accept("shop/capital").baseline.state is BaselineState.ACTIVE
 
 
-def test_what_was_normal_before_is_nowhere_in_the_calibration_of_an_accepted_canary(armed):
-    armed.edit(canaries=(*armed.target.canaries, replace(armed.target.canaries[0], id="shop/extra")))
-    armed.run(21)
-    armed.change("two")
-    armed.run(10)
-    armed.endpoint.rejected = {"shop/capital"}
-    armed.run(8)  # a fifth of the requests: measured all the same
-    replaced = armed.baseline().id
-    accepted = armed.accept("shop/capital").baseline.id
-    runs = members(armed, Purpose.CALIBRATION)
-    old, new = (armed.store.canary_values(b, "wording", runs) for b in (replaced, accepted))
+def test_what_was_normal_before_is_nowhere_in_the_calibration_of_an_accepted_canary(armed_with_five):
+    armed_with_five.change("two")
+    armed_with_five.run(10)
+    armed_with_five.endpoint.rejected = {"shop/capital"}
+    armed_with_five.run(8)  # a fifth of the requests: measured all the same
+    replaced = armed_with_five.baseline().id
+    accepted = armed_with_five.accept("shop/capital").baseline.id
+    runs = members(armed_with_five, Purpose.CALIBRATION)
+    old, new = (armed_with_five.store.canary_values(b, "wording", runs) for b in (replaced, accepted))
     drawn = [new[run_id].get("shop/capital") for run_id in runs]
     assert None in drawn, "a run without a reply gives none"
     assert set(drawn).isdisjoint(old[run_id]["shop/capital"] for run_id in runs)

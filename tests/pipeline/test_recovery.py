@@ -95,7 +95,7 @@ def test_a_run_never_measured_is_given_up_once_it_cannot_be_under_way_any_more(a
     killed_at(armed, monkeypatch, "record_measurement")
     started = armed.store.runs()[-1].started_at
     deadline = timedelta(seconds=60)
-    armed.pipeline.recover([armed.target], started + deadline)
+    armed.pipeline.recover([armed.target], started + deadline + timedelta(minutes=5))
     assert states(armed)[-1] == "claimed", "it may be about to store what it was told"
     armed.pipeline.recover([armed.target], started + deadline + timedelta(minutes=11))
     assert states(armed)[-1] == "interrupted"
