@@ -193,7 +193,10 @@ def _state(
             parts.append(f"{kind.kind} has drifted since {since}, mostly in {names}")
         return State.DRIFTED, "; ".join(parts)
     most = max(kinds, key=lambda kind: kind.evidence / kind.threshold)
-    return State.STABLE, f"evidence {most.evidence:,.1f} of {most.threshold:,.0f} after {n_watched} runs"
+    return (
+        State.STABLE,
+        f"evidence {most.evidence:,.1f} of {most.threshold:,.0f} after {n_watched} run{'s' if n_watched != 1 else ''}",
+    )
 
 
 def _count(run: Run) -> str:

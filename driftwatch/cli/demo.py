@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from driftwatch.domain import Verdict
 
 
+STATE_CELLS, EVIDENCE_CELLS = 14, 29
+"""Widths of the diary's columns, in terminal cells."""
+
+
 class DemoFailed(DriftwatchError):
     """The demo did not show what it is there to show."""
 
@@ -77,7 +81,18 @@ class _Diary:
         day = verdict.at.date()
         changed = self._last is not None and verdict.state is not self._last.state
         if day != self._day or changed:
-            line = badge(verdict.state)
-            line.pad_right(13 - len(line.plain))
-            self._out.print(f"{verdict.at:%a %d %b %H:%M}  ", line, gauge(verdict), f"  {verdict.reason}", sep="")
+            state, evidence = badge(verdict.state), gauge(verdict)
+            state.pad_right(STATE_CELLS - len(state.plain))
+            evidence.pad_right(EVIDENCE_CELLS - len(evidence.plain))
+            words = _words(verdict, changed=changed)
+            self._out.print(f"{verdict.at:%a %d %b %H:%M}  ", state, evidence, words, sep="", soft_wrap=True)
         self._day, self._last = day, verdict
+
+
+def _words(verdict: Verdict, *, changed: bool) -> str:
+    """What the gauge does not say: why a state began, and how far the watch has come."""
+    if verdict.state == "stable":
+        return "watching" if changed else f"{verdict.n_monitored} runs watched"
+    if verdict.state == "drifted" and not changed:
+        return "still drifted"
+    return verdict.reason

@@ -48,7 +48,9 @@ def gauge(verdict: Verdict | None) -> Text:
     cells = round(share * BAR_CELLS)
     colour = "red" if most.is_drifted else "green"
     bar = Text("█" * cells, style=colour) + Text("░" * (BAR_CELLS - cells), style="dim")
-    return bar + Text(f" {most.evidence:,.1f} of {most.threshold:,.0f}")
+    # Below ten a tenth still tells; a drift that has lasted needs no decimals.
+    figure = f"{most.evidence:,.1f}" if most.evidence < 10 else f"{most.evidence:,.0f}"  # noqa: PLR2004 - as said
+    return bar + Text(f" {figure} of {most.threshold:,.0f}")
 
 
 def plain(text: str) -> str:

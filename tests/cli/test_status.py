@@ -13,7 +13,7 @@ def test_a_stable_target_is_told_with_its_evidence_and_its_next_run(stable, drif
     assert (done.code, done.err) == (0, "")
     assert "target state evidence last run (UTC) next run (UTC) open incidents" in done.words
     assert "of 2,922 2026-03-07 06:00 2026-03-07 12:00 - support: evidence" in done.words
-    assert done.words.endswith("of 2,922 after 1 runs")
+    assert done.words.endswith("of 2,922 after 1 run")
 
 
 def test_a_drifted_target_is_told_with_its_incident_and_the_next_step(drifted, driftwatch):
