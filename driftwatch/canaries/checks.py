@@ -12,13 +12,20 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from driftwatch.canaries import language, length, numbers, structure
 from driftwatch.canaries.argument import ArgumentError, expect_bool, expect_keys, expect_text, expect_texts
 from driftwatch.canaries.refusal import looks_like_refusal
 from driftwatch.domain import Check, Completion, Json
 
+log = structlog.get_logger()
+
 MAX_MATCHED_CHARS = 100_000
 """A regular expression sees this many characters of a reply at most: a runaway reply must not stall the daemon."""
+
+MAX_MATCHING_S = 1.0
+"""A regular expression that backtracks for longer counts as not matching, s: ``(a+)+$`` must not stall it either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +79,15 @@ def _validate_texts(argument: Json) -> None:
 
 
 def _validate_regex(argument: Json) -> None:
+    import regex  # noqa: PLC0415 - only suites with such a check need it
+
     pattern = expect_text(argument)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # "possible nested set" today is another meaning tomorrow
-            re.compile(pattern)
-    except (re.error, Warning, OverflowError, RecursionError) as error:
+            re.compile(pattern)  # for its messages, which users know
+            regex.compile(pattern)
+    except (re.error, regex.error, Warning, OverflowError, RecursionError) as error:
         raise ArgumentError(
             f"not a regular expression: {error}", instead="write one that Python's re accepts"
         ) from None
@@ -119,7 +129,15 @@ def _contains_any(argument: Json, completion: Completion) -> bool:
 
 
 def _regex(argument: Json, completion: Completion) -> bool:
-    return re.search(argument, completion.text[:MAX_MATCHED_CHARS]) is not None
+    import regex  # noqa: PLC0415 - only suites with such a check need it
+
+    try:
+        # `re` cannot be interrupted and would hold every other thread meanwhile.
+        found = regex.search(argument, completion.text[:MAX_MATCHED_CHARS], timeout=MAX_MATCHING_S, concurrent=True)
+    except TimeoutError:
+        log.warning("check.regex_too_slow", canary=completion.canary_id, pattern=argument, limit_s=MAX_MATCHING_S)
+        return False
+    return found is not None
 
 
 def _validate_refusal(argument: Json) -> None:

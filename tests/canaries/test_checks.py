@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 from hypothesis import given, strategies as st
 
 from driftwatch.canaries import CHECKS, evaluate
@@ -107,6 +108,12 @@ HUGE = ["a" * 2_000_000, "word " * 400_000, "[" * 1_000_000, "9" * 1_000_000, "\
 def test_a_huge_reply_is_decided(holds, kind):
     argument = next(argument for name, argument, *_ in PAIRS if name == kind)
     assert {holds(kind, argument, text) for text in HUGE} <= {True, False}
+
+
+def test_a_regex_that_backtracks_without_end_does_not_hold_and_does_not_stall(holds):
+    with structlog.testing.capture_logs() as logs:
+        assert not holds("regex", r"(a|aa)+$", "a" * 60 + "!")
+    assert [log["event"] for log in logs] == ["check.regex_too_slow"]
 
 
 def test_a_regex_sees_only_the_first_100_000_characters(holds):
