@@ -14,8 +14,8 @@ from driftwatch.alert import outbox
 from driftwatch.canaries import load_suites
 from driftwatch.clock import Clock, SimulatedClock, WallClock, stopwatch
 from driftwatch.config import Settings
-from driftwatch.domain import Canary, Target, Verdict
-from driftwatch.errors import ConfigError, DriftwatchError
+from driftwatch.domain import Target, Verdict
+from driftwatch.errors import DriftwatchError
 from driftwatch.pipeline import Line, Pipeline
 from driftwatch.providers import PROVIDERS, Provider
 from driftwatch.replay import Gate, RetryPolicy
@@ -56,16 +56,7 @@ def build_targets(settings: Settings) -> tuple[Target, ...]:
     suites = load_suites(settings.canaries)
     targets = []
     for name, wanted in settings.targets.items():
-        canaries: list[Canary] = []
-        for suite in wanted.suites or tuple(suites):
-            if suite not in suites:
-                raise ConfigError(
-                    f"unknown suite '{suite}'",
-                    file=str(settings.file),
-                    key=f"targets.{name}.suites",
-                    instead=f"write one of: {', '.join(sorted(suites)) or 'none, the canaries paths hold no suite'}",
-                )
-            canaries += suites[suite].canaries
+        canaries = [c for suite in wiring.chosen_suites(name, settings, suites) for c in suites[suite].canaries]
         targets.append(wiring.target(name, wanted, settings, tuple(canaries)))
     return tuple(targets)
 

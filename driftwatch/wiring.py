@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from driftwatch import alert, usage
 from driftwatch.config import AlarmBudget, Settings, SlackReceiver, TargetSettings, read_secret, require_secret
 from driftwatch.detect.budget import threshold
 from driftwatch.domain import Canary, Json, Target
+from driftwatch.errors import ConfigError
 from driftwatch.judgement import kinds_watched
 from driftwatch.providers import Connection
+
+
+def chosen_suites(name: str, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
+    """The suites that a target replays, all when the config names none.
+
+    Raises:
+        ConfigError: one does not exist, or the list is there and empty.
+    """
+    wanted = settings.targets[name]
+    wrong = partial(ConfigError, file=str(settings.file), key=f"targets.{name}.suites")
+    if "suites" in wanted.model_fields_set and not wanted.suites:
+        # An empty list reads like "none" and would be paid for like "all".
+        raise wrong("no suite is named", instead="name one, or leave the key out for every suite")
+    for suite in wanted.suites:
+        if suite not in known:
+            there = ", ".join(sorted(known)) or "none, the canaries paths hold no suite"
+            raise wrong(f"unknown suite '{suite}'", instead=f"write one of: {there}")
+    return wanted.suites or tuple(known)
 
 
 def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tuple[Canary, ...]) -> Target:

@@ -95,7 +95,9 @@ def main() -> None:
         _complain("this is a bug in driftwatch; please report the lines above")
         sys.exit(DriftwatchError.exit_code)
     if code == INTERRUPTED:
-        _complain("interrupted; what was stored is kept, and the same command goes on from there")
+        _complain(
+            "interrupted; the run under way is lost, earlier ones are kept, and the same command goes on from there"
+        )
     sys.exit(code if isinstance(code, int) else 0)
 
 

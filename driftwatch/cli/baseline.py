@@ -47,7 +47,7 @@ def baseline(
     ),
     yes: bool = typer.Option(False, "--yes", "-y", help="Spend without asking."),
 ) -> None:
-    """Collect a baseline now: anchors, then calibration runs back to back. Interrupted, it goes on where it was.
+    """Collect a baseline now: anchors, then calibration runs back to back. Interrupted, only the run under way is lost.
 
     Without this command `driftwatch serve` collects the baseline on its schedule, a week by default, which also
     learns the daily rhythm that runs made in one sitting cannot show.

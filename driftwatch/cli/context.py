@@ -122,11 +122,21 @@ def author(given: str | None) -> str:
     Raises:
         UsageError: neither is known.
     """
-    names = (given, os.environ.get("USER"), os.environ.get("LOGNAME"))
+    names = (given, os.environ.get("USER"), os.environ.get("LOGNAME"), _login_name())
     name = next((name.strip() for name in names if name and name.strip()), None)
     if name is None:
         raise UsageError("who are you? write --by NAME; the name is stored with the decision")
     return name
+
+
+def _login_name() -> str | None:
+    """The name behind the user id: cron and containers set no variable."""
+    import pwd  # noqa: PLC0415 - one use
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return None
 
 
 def reason_for(decision: str, given: str) -> str:

@@ -135,6 +135,7 @@ def resolve(
     """Close an incident by hand. To accept the new behaviour use `driftwatch rebaseline`."""
     from driftwatch.alert import incidents  # noqa: PLC0415 - beside its use
     from driftwatch.clock import WallClock  # noqa: PLC0415 - beside its use
+    from driftwatch.domain import Kind  # noqa: PLC0415 - beside its use
 
     settings = load_settings(config or context.obj)
     why, who = reason_for("the incident is over", reason), author(by)
@@ -144,6 +145,11 @@ def resolve(
         step = incidents.resolve(incident, author=who, reason=why, at=WallClock().now(), receivers=tuple(receivers))
         _write(store, step)
     typer.echo(f"Incident {number} resolved by {who}. A running `driftwatch serve` tells the receivers.")
+    if incident.kind is not Kind.AVAILABILITY:
+        typer.echo(
+            "While this drift lasts, no other of its kind pages; `driftwatch status` tells when it is over. "
+            f"To accept it and be watched from here: driftwatch rebaseline {incident.target} --reason …"
+        )
 
 
 def _write(store: Store, step: Step) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,16 @@ if TYPE_CHECKING:
 
 def serve(config: Path | None = CONFIG) -> None:
     """Watch until stopped. SIGTERM or Ctrl-C finishes the runs in flight first."""
+    import structlog  # noqa: PLC0415 - slow import
+
+    from driftwatch.config import missing_secrets  # noqa: PLC0415 - pydantic is slow to import
+
     settings = load_settings(config)
     start_logging(settings.log.level, settings.log.format)
+
+    for missing in missing_secrets(settings, os.environ):
+        # At the start, not at the first page: that may be weeks away.
+        structlog.get_logger().warning("secret.missing", about=missing.about, sentence=missing.sentence)
 
     async def work(application: App) -> None:
         from driftwatch.web import health, server  # noqa: PLC0415 - slow import

@@ -37,13 +37,23 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
     >>> mask("hunter2 is wrong", ["hunter2"])
     '*** is wrong'
     """
-    # Longest first: a secret that contains another one must not survive in part.
-    for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
-        text = text.replace(secret, MASK)
+    text = without(text, secrets)
     text = _USERINFO.sub(f"{MASK}@", text)
     text = _KEY_SHAPES.sub(MASK, text)
     text = _NAMED.sub(_mask_named, text)
     return _LONG_WORD.sub(lambda match: MASK if _looks_random(match.group()) else match.group(), text)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Replace known secrets by ``***`` and leave everything else, as for a reply that echoes the request's key.
+
+    >>> without("your key is hunter2, sk-not-mine stays", ["hunter2"])
+    'your key is ***, sk-not-mine stays'
+    """
+    # Longest first: a secret that contains another one must not survive in part.
+    for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
 
 
 def _mask_named(match: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ import codecs
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -27,12 +28,16 @@ from driftwatch.errors import ConfigError, ProviderRejected, ProviderTimeout, Re
 from driftwatch.providers.chat_wire import Reply, StreamedReply, read_reply, request_body
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.failures import Say, from_status, from_transport, quote
-from driftwatch.providers.masking import mask
+from driftwatch.providers.masking import mask, without
 
 MAX_BODY_BYTES = 8 * 2**20
 """A reply larger than this is cut: no canary's answer is, and an endless body must not fill the memory."""
 CONNECT_TIMEOUT_S = 10.0
 """A connection takes one round trip or two; waiting longer only hides that the endpoint is away."""
+
+
+LEAST_ECHOED_CHARS = 12
+"""Header values from this length on are taken out of replies. No key in use is shorter; most words are."""
 
 
 class OpenAICompatible:
@@ -67,7 +72,10 @@ class OpenAICompatible:
     async def complete(self, target: Target, canary: Canary, *, repeat: int, at: datetime) -> Completion:
         """Ask one canary once; see ``driftwatch.providers.connection.Provider``."""
         headers = self._headers()
-        say = partial(mask, secrets=_secrets(headers))
+        secrets = _secrets(headers)
+        say = partial(mask, secrets=secrets)
+        # A debugging gateway may send the key back inside a reply; a short header value may be an ordinary word.
+        echoed = [secret for secret in secrets if len(secret) >= LEAST_ECHOED_CHARS]
         request = self._client.build_request(
             "POST",
             self._url,
@@ -89,9 +97,9 @@ class OpenAICompatible:
             outcome=Outcome.OK,
             at=at,
             latency_s=elapsed_s(),
-            text=reply.text,
+            text=without(reply.text, echoed),
             finish_reason=reply.finish_reason,
-            tool_calls=reply.tool_calls,
+            tool_calls=tuple(replace(c, arguments=without(c.arguments, echoed)) for c in reply.tool_calls),
             input_tokens=reply.input_tokens,
             output_tokens=reply.output_tokens,
             ttft_s=ttft_s,

@@ -275,7 +275,7 @@ def _sizes(pairs: Sequence[_Pair]) -> Iterator[str]:
 
 
 _STRUCTURES: tuple[tuple[Callable[[Reading], bool], str, str], ...] = (
-    (lambda r: r.form.is_json, "JSON no longer parses", "JSON appears"),
+    (lambda r: r.form.is_json, "replies that parse as JSON", "JSON appears"),
     (lambda r: r.form.has_fence, "fenced code blocks disappear", "fenced code blocks appear"),
     (lambda r: r.form.has_list, "lists disappear", "lists appear"),
     (lambda r: r.form.has_heading, "headings disappear", "headings appear"),

@@ -50,7 +50,7 @@ def serving(application: ASGIApp, host: str, port: int) -> Iterator[int]:
         raise ConfigError(
             f"cannot listen on {f'[{host}]' if is_v6 else host}:{port}: {_reason(error)}",
             key="http",
-            instead="write a free address such as 127.0.0.1:8077, or set DRIFTWATCH_HTTP",
+            instead="write another address under `http:`, or set DRIFTWATCH_HTTP=127.0.0.1:0 for any free port",
         ) from None
     chosen: int = listener.getsockname()[1]
     config = uvicorn.Config(

@@ -245,6 +245,13 @@ CASES = {
         setup=config("provider: simulated", "provider: simulatd"),
         said=("driftwatch.yaml:12: targets.support.provider: unknown provider 'simulatd'; did you mean 'simulated'?"),
     ),
+    "empty list of suites": Case(
+        command="validate",
+        setup=config("repeats: 2", "suites: []"),
+        said=(
+            "driftwatch.yaml: targets.support.suites: no suite is named; name one, or leave the key out for every suite"
+        ),
+    ),
     "unknown suite": Case(
         command="check",
         setup=config("repeats: 2", "suites: [suport]"),
@@ -333,7 +340,7 @@ CASES = {
         env={"DRIFTWATCH_HTTP": "127.0.0.1:<taken_port>"},
         said=(
             "http: cannot listen on 127.0.0.1:<taken_port>: address already in use; "
-            "write a free address such as 127.0.0.1:8077, or set DRIFTWATCH_HTTP"
+            "write another address under `http:`, or set DRIFTWATCH_HTTP=127.0.0.1:0 for any free port"
         ),
     ),
     "address of another machine": Case(
@@ -341,7 +348,7 @@ CASES = {
         env={"DRIFTWATCH_HTTP": "192.0.2.1:8077"},
         said=(
             "http: cannot listen on 192.0.2.1:8077: cannot assign requested address; "
-            "write a free address such as 127.0.0.1:8077, or set DRIFTWATCH_HTTP"
+            "write another address under `http:`, or set DRIFTWATCH_HTTP=127.0.0.1:0 for any free port"
         ),
     ),
     # ------------------------------------------------------------ scripts

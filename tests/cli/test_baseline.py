@@ -11,6 +11,11 @@ from collections import Counter
 
 import pytest
 
+INTERRUPTED = (
+    "driftwatch: interrupted; the run under way is lost, earlier ones are kept, and the same command goes on from there"
+    "\n"
+)
+
 PRICE = "price: {input: 1, output: 2}"
 N_ANCHORS, N_RUNS, N_CANARIES = 8, 20, 2
 PLANNED = N_CANARIES * (N_ANCHORS + N_RUNS)
@@ -79,7 +84,10 @@ def test_a_free_endpoint_is_not_asked_about(over_http, endpoint, driftwatch):
     ("typed", "said"),
     [
         ("n\n", "driftwatch: nothing was sent; the same command asks again\n"),
-        ("", "driftwatch: interrupted; what was stored is kept, and the same command goes on from there\n"),
+        (
+            "",
+            INTERRUPTED,
+        ),
     ],
     ids=["no", "end of input"],
 )
@@ -155,7 +163,7 @@ def test_ctrl_c_leaves_with_130_and_the_next_call_goes_on(over_http, endpoint, d
 
     assert first.returncode == 130
     assert "Traceback" not in err
-    assert err.endswith("driftwatch: interrupted; what was stored is kept, and the same command goes on from there\n")
+    assert err.endswith(INTERRUPTED)
     assert "then 18 calibration runs: 36 requests" in driftwatch("baseline", "--yes").out
     assert endpoint.n_requests == PLANNED + 1
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+
 import pytest
 
 
@@ -55,9 +58,11 @@ def test_an_incident_goes_from_open_over_acknowledged_to_resolved(drifted, drift
 
     assert (acknowledged.code, acknowledged.out) == (0, "Incident 1 acknowledged by ann.\n")
     assert listed[0]["state"] == "acknowledged"
-    assert (resolved.code, resolved.out) == (
-        0,
-        "Incident 1 resolved by bo. A running `driftwatch serve` tells the receivers.\n",
+    assert resolved.code == 0
+    assert resolved.out == (
+        "Incident 1 resolved by bo. A running `driftwatch serve` tells the receivers.\n"
+        "While this drift lasts, no other of its kind pages; `driftwatch status` tells when it is over. "
+        "To accept it and be watched from here: driftwatch rebaseline support --reason …\n"
     )
     assert driftwatch("incidents", "--format", "json").json == []
     [row] = driftwatch("incidents", "--all", "--format", "json").json
@@ -80,9 +85,24 @@ def test_the_config_may_stand_before_or_after_the_subcommand(drifted, driftwatch
     assert before.out == after.out
 
 
+def nobody(_uid):
+    """A container's user without an entry."""
+    raise KeyError
+
+
+def test_without_variables_the_user_id_names_who_decides(drifted, driftwatch, monkeypatch):
+    monkeypatch.delenv("USER")
+
+    done = driftwatch("incidents", "ack", "1", "--reason", "on it")
+
+    assert done.code == 0
+    assert f"acknowledged by {pwd.getpwuid(os.getuid()).pw_name}" in done.out
+
+
 @pytest.mark.parametrize("name", ["  ", None])
 def test_somebody_must_decide(drifted, driftwatch, monkeypatch, name):
     monkeypatch.delenv("USER")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
     by = [] if name is None else ["--by", name]
 
     done = driftwatch("incidents", "ack", "1", "--reason", "on it", *by)

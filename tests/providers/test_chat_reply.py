@@ -252,3 +252,12 @@ async def test_a_compressed_stream_is_refused(ask, wire) -> None:
 
     with pytest.raises(ProviderError, match="compressed"):
         await ask(response)
+
+
+async def test_a_reply_that_echoes_the_key_is_kept_without_it(ask) -> None:
+    key = "sk-local-0123456789"
+    echo = {"content": f"Your key is {key}; sk-other-987654 is somebody else's."}
+
+    got = await ask(document(echo), read_key=lambda: key)
+
+    assert got.text == "Your key is ***; sk-other-987654 is somebody else's."

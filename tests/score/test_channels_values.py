@@ -177,3 +177,9 @@ def test_tokens_are_logarithmic_and_nan_without_usage(measure, make):
     assert measure("tokens", [of(None), of(10)], [of(None), of(10)]) == 0.5
     assert math.isnan(measure("tokens", [of(None)], [of(10)]))
     assert math.isnan(measure("tokens", [of(10)], [of(None)]))
+
+
+def test_a_latency_difference_that_nobody_notices_is_no_difference(measure, make):
+    anchors = [make.reply(latency_s=0.010), make.reply(latency_s=0.010)]
+    assert measure("latency", [make.reply(latency_s=0.035)], anchors) == 0.5, "a cold connection on a fast endpoint"
+    assert measure("latency", [make.reply(latency_s=0.080)], anchors) > 0.7

@@ -94,7 +94,7 @@ def test_json_is_told_of_the_canaries_that_answer_in_it(describe):
     def after(name, i):
         return {"text": "{'a':'b'}" if name == "one" and i < 3 else before(name, i)["text"]}
 
-    assert describe(before, after) == ("JSON no longer parses: 100 % → 25 %",)
+    assert describe(before, after) == ("replies that parse as JSON: 100 % → 25 %",)
     assert describe(after, before) == ()  # it usually was JSON already
 
 

@@ -16,7 +16,7 @@ from driftwatch.clock import stopwatch
 from driftwatch.errors import ConfigError
 from driftwatch.web.server import STOP_WAIT_S, serving
 
-INSTEAD = "write a free address such as 127.0.0.1:8077, or set DRIFTWATCH_HTTP"
+INSTEAD = "write another address under `http:`, or set DRIFTWATCH_HTTP=127.0.0.1:0 for any free port"
 APPLICATION = Starlette()
 
 

@@ -15,9 +15,19 @@ LEAST_S = 1e-3
 """Latencies below a millisecond, a stub's or a cache's, count as one: the logarithm of 0 is no measurement."""
 
 
+IMMATERIAL_S = 0.05
+"""A difference below this counts as none, s: nobody notices it, and a cold connection or a busy watcher makes it.
+
+Ranks see any shift that lasts, however small; only equal values say nothing.
+"""
+
+
 def measure_latency(readings: Sequence[Reading], anchors: Anchors, _canary: Canary) -> float:
     """½ + ln(x / geometric mean of the anchors) / (2 · ln 100), mean over repeats; ½ is as ever, NaN without either."""
-    return log_ratio((_latency(r) for r in readings), (_latency(a) for a in anchors))
+    usual = [_latency(a) for a in anchors]
+    centre = math.exp(mean(math.log(x) for x in usual))
+    seen = (_latency(r) for r in readings)
+    return log_ratio((centre if abs(x - centre) < IMMATERIAL_S else x for x in seen), usual)
 
 
 def log_ratio(values: Iterable[float], anchors: Iterable[float]) -> float:
