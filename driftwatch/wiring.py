@@ -37,7 +37,7 @@ def chosen_suites(name: str, settings: Settings, known: Collection[str]) -> tupl
 def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tuple[Canary, ...]) -> Target:
     """One configured target, its threshold worked out from the alarm budget."""
     budget = settings.alarm_budget
-    return Target(
+    built = Target(
         name=name,
         provider=wanted.provider,
         model=wanted.model,
@@ -47,19 +47,20 @@ def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tupl
         interval_s=wanted.interval_s,
         jitter_s=wanted.jitter_s,
         repeats=wanted.repeats,
-        threshold=threshold(
-            runs_per_year=365.25 * 86_400 / wanted.interval_s,
-            false_alarms_per_year=budget.false_alarms_per_year,
-            chance_of_any_per_year=budget.chance_of_any_per_year,
-            n_targets=len(settings.targets) if budget.scope == "fleet" else 1,
-            n_kinds=kinds_watched(),
-        ),
         alarm_budget=_in_words(budget),
         anchors_wanted=settings.baseline.anchors,
         calibration_wanted=settings.baseline.calibration_runs_for(wanted.interval_s),
         owner=wanted.owner,
         receivers=tuple(wanted.receivers),
     )
+    bar = threshold(
+        runs_per_year=built.runs_per_year,
+        false_alarms_per_year=budget.false_alarms_per_year,
+        chance_of_any_per_year=budget.chance_of_any_per_year,
+        n_targets=len(settings.targets) if budget.scope == "fleet" else 1,
+        n_kinds=kinds_watched(),
+    )
+    return replace(built, threshold=bar)
 
 
 def connection(wanted: TargetSettings, env: Mapping[str, str]) -> Connection:
