@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from driftwatch.detect import budget
 from driftwatch.detect.edetector import Episode
-from driftwatch.detect.finding import ChannelSpec, Finding, judge
+from driftwatch.detect.finding import ChannelSpec, Finding, finding_of, judge, watchers
 from driftwatch.detect.leading import canary_evidence
+from driftwatch.detect.watcher import Watcher
 
-__all__ = ["ChannelSpec", "Episode", "Finding", "budget", "canary_evidence", "judge"]
+__all__ = [
+    "ChannelSpec",
+    "Episode",
+    "Finding",
+    "Watcher",
+    "budget",
+    "canary_evidence",
+    "finding_of",
+    "judge",
+    "watchers",
+]

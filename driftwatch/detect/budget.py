@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from driftwatch.detect import edetector, rank
-from driftwatch.detect.finding import MINIMUM_CALIBRATION
+from driftwatch.detect import layout, rank
+from driftwatch.detect.watcher import MINIMUM_CALIBRATION, OVERALL_WEIGHT
 
 
 def threshold(
@@ -115,7 +115,7 @@ def full_swap_delay(
     Raises:
         ValueError: a number outside its range.
 
-    >>> full_swap_delay(168, 17532.0, n_channels=1), full_swap_delay(168, 17532.0, n_channels=8)
+    >>> full_swap_delay(168, 17532.0, n_channels=1), full_swap_delay(168, 175320.0, n_channels=8)
     (3, 4)
     """
     if n_calibration < MINIMUM_CALIBRATION or not (threshold > 1 and math.isfinite(threshold)):
@@ -124,7 +124,10 @@ def full_swap_delay(
         )
     if not 1 <= n_moved <= n_channels:
         raise ValueError(f"n_moved is {n_moved} of {n_channels} channels; it must lie between 1 and their number")
-    weights = edetector.SET_WEIGHTS * (n_moved / n_channels) * (0.5 if two_sided else 1.0)
+    of_channels = 1.0 if n_channels == 1 else 1.0 - OVERALL_WEIGHT
+    side = 0.5 if two_sided else 1.0
+    weights = layout.SET_WEIGHTS * of_channels * side * (n_moved / n_channels)
+    weights = weights + (1.0 - of_channels) * layout.SET_WEIGHTS / layout.SET_WEIGHTS.sum()
     sizes, k = rank.set_sizes(n_calibration), np.array(n_calibration)
     everywhere = np.ones(sizes.size, dtype=bool)
     held = np.zeros_like(weights)

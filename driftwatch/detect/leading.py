@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.detect import rank
-from driftwatch.detect.edetector import SET_WEIGHTS
+from driftwatch.detect.layout import SET_WEIGHTS
 from driftwatch.detect.onset import log_mixture
 from driftwatch.domain import CanaryEvidence
 

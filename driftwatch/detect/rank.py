@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ SHARES = (0.0, 0.05, 0.15, 0.30)
 """How many of the K + 1 gaps count as extreme, as a share; 0 stands for the single outermost gap."""
 
 
-def tie_breakers(n: int, *, seed: int, channel: str, role: str) -> NDArray[np.float64]:
+def tie_breakers(n: int, *, seed: int, channel: str, role: str, start: int = 0) -> NDArray[np.float64]:
     """Draw the numbers that decide ties between equal scores.
 
     They depend on (seed, channel, role) and on the position only, so a series may grow without any
@@ -26,17 +27,66 @@ def tie_breakers(n: int, *, seed: int, channel: str, role: str) -> NDArray[np.fl
         seed: 0 or more; the series' own, so that two targets do not share their ties.
         channel: the channel's name.
         role: ``calibration`` or ``monitored``.
+        start: position of the first.
 
     Returns:
         (n,) in [0, 1).
 
     >>> longer = tie_breakers(5, seed=1, channel="wording", role="monitored")
-    >>> bool((longer[:3] == tie_breakers(3, seed=1, channel="wording", role="monitored")).all())
+    >>> bool((longer[2:] == tie_breakers(3, seed=1, channel="wording", role="monitored", start=2)).all())
     True
     """
     digest = hashlib.sha256(f"{role}\0{channel}".encode()).digest()
     key = tuple(int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4))
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))).random(n)
+    source = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))
+    # One step of the generator per number, so that a late position costs as little as an early one.
+    return np.random.Generator(source.advance(start)).random(n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruler:
+    """The calibration values of one channel, sorted once, ties in the order of their tie-breakers."""
+
+    values: NDArray[np.float64]
+    """(V,) distinct values, ascending."""
+    keys: NDArray[np.float64]
+    """(K,) ascending: 2·(position of the value) + tie-breaker."""
+    seed: int
+    channel: str
+
+    @classmethod
+    def of(cls, calibration: NDArray[np.float64], *, seed: int, channel: str) -> Ruler:
+        """Sort calibration values; NaN = not measured, left out, which leaves K.
+
+        Args:
+            calibration: (K₀,) finite or NaN.
+            seed: see ``tie_breakers``.
+            channel: the channel's name.
+        """
+        known = np.isfinite(calibration)
+        ties = tie_breakers(calibration.size, seed=seed, channel=channel, role="calibration")[known]
+        values, position = np.unique(calibration[known], return_inverse=True)
+        return cls(values=values, keys=np.sort(2.0 * position + ties), seed=seed, channel=channel)
+
+    def places(self, scores: NDArray[np.float64], *, start: int = 0) -> NDArray[np.int64]:
+        """Count, for every run, the calibration values below it: r_t = #{i: (S_i, U_i) < (S_t, U_t)}.
+
+        The U are fixed tie-breakers, one per calibration run and one per run. Assumption: none; under
+        exchangeability of all K + T scores, r_t is uniform on {0 … K}.
+
+        Args:
+            scores: (T,) finite, NaN = not measured.
+            start: position of the first in the monitored series.
+
+        Returns:
+            (T,) integers in {0 … K}; −1 where the score is NaN.
+        """
+        ties = tie_breakers(scores.size, seed=self.seed, channel=self.channel, role="monitored", start=start)
+        position = np.searchsorted(self.values, scores)
+        is_tied = np.append(self.values, np.nan)[np.minimum(position, self.values.size)] == scores
+        # Between the keys of two values lies a gap of 1: a score that equals none falls into it.
+        key = 2.0 * position + np.where(is_tied, ties, -0.5)
+        return np.where(np.isnan(scores), -1, np.searchsorted(self.keys, key))
 
 
 def ranks(
@@ -46,14 +96,11 @@ def ranks(
     seed: int,
     channel: str,
 ) -> NDArray[np.int64]:
-    """Count, for every run, the calibration scores below it: r_t = #{i: (S_i, U_i) < (S_t, U_t)}.
-
-    The U are fixed tie-breakers, one per calibration run and one per run. Assumption: none; under
-    exchangeability of all K + T scores, r_t is uniform on {0 … K}.
+    """The places of scores among calibration values, see ``Ruler``.
 
     Args:
-        calibration: (K₀,) in [0, 1]; NaN = not measured, left out, which leaves K.
-        scores: (T,) in [0, 1]; NaN = not measured.
+        calibration: (K₀,) finite; NaN = not measured.
+        scores: (T,) finite; NaN = not measured.
         seed: see ``tie_breakers``.
         channel: the channel's name.
 
@@ -63,15 +110,7 @@ def ranks(
     >>> ranks(np.array([0.1, 0.2, 0.3]), np.array([0.05, 0.25, np.nan, 0.9]), seed=0, channel="wording").tolist()
     [0, 2, -1, 3]
     """
-    ties = tie_breakers(calibration.size, seed=seed, channel=channel, role="calibration")
-    known = np.isfinite(calibration)
-    values = np.concatenate([calibration[known], scores])
-    tied = np.concatenate([ties[known], tie_breakers(scores.size, seed=seed, channel=channel, role="monitored")])
-    order = np.lexsort((tied, values))
-    n_known = int(known.sum())
-    below = np.empty(values.size, dtype=np.int64)
-    below[order] = np.cumsum(order < n_known)
-    return np.where(np.isnan(scores), -1, below[n_known:])
+    return Ruler.of(calibration, seed=seed, channel=channel).places(scores)
 
 
 def set_sizes(n_calibration: int) -> NDArray[np.int64]:

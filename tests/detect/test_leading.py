@@ -30,7 +30,7 @@ def test_evidence_of_one_top_rank_is_the_weighted_sum_of_its_bets():
     got = found({"a": np.linspace(0.1, 0.2, 19)}, {"a": np.array([0.9])})[0]
     sizes = np.array([1, 1, 3, 6])
     stakes = np.array([0.3, 0.7, 0.95])
-    weights = np.array([[3, 6, 13], [8, 12, 4], [12, 10, 4], [7, 8, 1]]) / 88
+    weights = np.array([[2, 3, 23], [5, 9, 7], [9, 9, 3], [6, 7, 1]]) / 84
     expected = (weights * (1 - stakes + stakes * 20 / sizes[:, None])).sum()
     assert got.evidence == pytest.approx(expected)
 
