@@ -60,7 +60,7 @@ def main() -> None:
     n_years, n_harder, n_runs = (6, 2, 400) if options.quick else (options.years, options.years // 5, HOURLY)
     threshold = budget.threshold(runs_per_year=n_runs, chance_of_any_per_year=0.1)
     lines = [
-        f"{n_years:,} target-years of {n_runs:,} hourly runs per noise model ({n_harder:,} for the last three),",
+        f"{n_years:,} target-years of {n_runs:,} hourly runs per noise model ({n_harder:,} for the other four),",
         f"K = {K}, eight channels of behaviour and two of performance, correlated by .5, scores of 40 answers; the",
         f'default budget "at most a 10 % chance of any false alarm", A = {threshold:,.0f}; seed {SEED}, constants',
         "tuned on other seeds.",

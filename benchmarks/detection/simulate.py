@@ -28,7 +28,7 @@ SPECS = [
 
 MODELS = ("iid", "1.6 × overdispersed", "AR(.7) run effects", "20 % diurnal")
 """The four noise models of the goal."""
-HARDER = ("weak AR(.7), a fifth of variance", "pure AR(.7)", "AR(.7) and diurnal")
+HARDER = ("weak AR(.7), a fifth of variance", "pure AR(.7)", "AR(.7) and diurnal", "rare forks beside AR(.7)")
 """Others that a filter tuned on the four could fail on."""
 
 
@@ -37,6 +37,7 @@ def noise(rng: np.random.Generator, n: int, model: str, *, n_channels: int = len
 
     ``AR(.7)``: the half that all channels share is an AR(1) with φ = .7. ``weak``: an AR(.7) effect of a quarter of the
     other variance on top. ``pure``: nothing but the AR(1). ``diurnal``: a wave of 24 runs has 20 % of the variance.
+    ``rare forks``: one channel is 0 in four runs of five.
     """
     common = rng.standard_normal(n)
     lasting = lfilter([np.sqrt(1 - 0.49)], [1, -0.7], rng.standard_normal(n + 200))[200:]
@@ -58,7 +59,11 @@ def noise(rng: np.random.Generator, n: int, model: str, *, n_channels: int = len
         total = (1 - intra) / intra
         counts = stats.betabinom(n_answers, rate * total, (1 - rate) * total)
     # A lookup: scipy's own quantile functions search value by value.
-    return np.searchsorted(counts.cdf(np.arange(n_answers + 1)), stats.norm.cdf(z)) / n_answers
+    scores: Floats = np.searchsorted(counts.cdf(np.arange(n_answers + 1)), stats.norm.cdf(z)) / n_answers
+    if "rare forks" in model:
+        # As prefix on an endpoint that hardly ever varies: 20 canaries, each apart from its anchors once in a hundred.
+        scores[:, 0] = ((rng.random((n, 20)) < 0.01) * rng.uniform(0.3, 1.0, (n, 20))).mean(axis=1)  # noqa: PLR2004
+    return scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ GAINS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
 OWN_RATIO, COMMON_RATIO = 7.0, 0.8
 """Twice the log likelihood ratio from which dependence counts: in one column, and in the mean of all, which shows run
 effects that each column's own noise hides. Missing weak dependence breaks the budget, filtering where there is none
-costs less: at .8 a fifth of independent calibrations are filtered; over all, nine tenths of a lasting shift are kept."""
+costs less: at .8 a fifth of independent calibrations are filtered, and over all nine tenths of a lasting shift stay."""
 
 COMMON_WEIGHT = 2.0
 """How much the mean's likelihood of a persistence counts beside a column's own: run effects are the endpoint's."""
@@ -31,12 +31,23 @@ seeds 11 to 16 of six noise models, 120 series of 1,000 runs each at A = 20,000:
 fell from 9 … 7 … 4 % where half of each channel is AR(.7), and a change of four deviations took 5 … 7 … 8 runs."""
 
 
+BURST = 0.5
+"""How much of a run a run of a confirmation burst is expected to repeat. Effects of minutes, a busy pool or a route,
+show in no hourly calibration, and a burst looks just inside them, having selected an extreme. A swapped model is as far
+out at half its distance; what is not need not be confirmed within minutes."""
+
+SOON = 0.5
+"""Part of the interval within which a run belongs to a burst."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """What a filter carries from run to run."""
 
     expected: Floats
     """(C,) what the next value is expected to be."""
+    latest: Floats
+    """(C,) the latest value, 0 where it was not measured."""
     at: float | None = None
     """When the latest run was, s since 1970; None before the first."""
 
@@ -67,13 +78,14 @@ class Dependence:
 
     def start(self) -> Memory:
         """The memory before the first calibration run."""
-        return Memory(expected=np.zeros(self.persistence.size))
+        nothing = np.zeros(self.persistence.size)
+        return Memory(expected=nothing, latest=nothing)
 
     def surprises(self, values: Floats, at: Floats, memory: Memory) -> tuple[Floats, Memory]:
         """Take what was to be expected out of runs that follow each other.
 
-        A run that follows sooner than the interval (a confirmation burst) counts as one interval later, so that a burst
-        is not filtered to nothing; after a gap of n intervals the expectation has faded by φⁿ.
+        A run of a confirmation burst, within half an interval of the one before, is expected to repeat BURST of it
+        where that is more than the filter says; after a gap of n intervals the expectation has faded by φⁿ.
 
         Args:
             values: (T, C) around 0; NaN = not measured: no surprise, and the expectation fades.
@@ -83,18 +95,24 @@ class Dependence:
         Returns:
             (T, C) surprises, NaN where the value is; and the memory after the last run.
         """
-        if not self.persistence.any() or not len(values):
-            return values, Memory(expected=memory.expected, at=float(at[-1]) if len(at) else memory.at)
+        if not len(values):
+            return values, memory
         steps = np.diff(at, prepend=at[0] - self.interval_s if memory.at is None else memory.at) / self.interval_s
+        soon = (steps > 0) & (steps < SOON)
+        if not self.persistence.any() and not soon.any():
+            return values, Memory(expected=memory.expected, latest=np.nan_to_num(values[-1]), at=float(at[-1]))
         missed = np.maximum(np.round(steps) - 1.0, 0.0)
-        expected = memory.expected
+        expected, latest = memory.expected, memory.latest
         surprise = np.empty_like(values)
         for t, row in enumerate(values):
             if missed[t]:
                 expected = expected * self.persistence ** missed[t]
-            surprise[t] = row - expected
-            expected = self.persistence * (expected + self.gain * np.nan_to_num(surprise[t]))
-        return surprise, Memory(expected=expected, at=float(at[-1]))
+            repeated = BURST * latest
+            more = soon[t] & (np.abs(repeated) > np.abs(expected))
+            surprise[t] = row - np.where(more, repeated, expected)
+            latest = np.nan_to_num(row)
+            expected = self.persistence * (expected + self.gain * np.nan_to_num(row - expected))
+        return surprise, Memory(expected=expected, latest=latest, at=float(at[-1]))
 
 
 def learn(rest: Floats, at: Floats) -> Dependence:

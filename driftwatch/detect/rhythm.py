@@ -25,6 +25,9 @@ OWN_F, SHARED_F = 7.2, 4.0
 """F statistics from which a wave counts: in one channel, and on average over all. 7.2 is the .999 quantile of
 F(2, 160); an average of 4 over eight channels is as rare on unchanged series."""
 
+LEAST_SHARING = 4
+"""Channels from which their average counts: of one or two it is as noisy as a channel's own."""
+
 TINY = 1e-12
 """Sum of squares below which a channel counts as constant."""
 
@@ -73,7 +76,8 @@ def learn(calibration: Floats, at: Floats) -> tuple[Rhythm, Floats]:
     n_runs, n_channels = calibration.shape
     level = np.array([mean(column) for column in calibration.T])
     interval_s = median_interval_s(at)
-    span_s = float(at.max() - at.min()) + interval_s if n_runs else 0.0
+    # What was really seen: one run of a clock that was ahead, or an outage, makes a span and no coverage.
+    span_s = min(float(at.max() - at.min()) + interval_s, n_runs * interval_s) if n_runs else 0.0
     kept: list[float] = []
     coefficients: list[Floats] = []
     left = calibration - level
@@ -82,7 +86,7 @@ def learn(calibration: Floats, at: Floats) -> tuple[Rhythm, Floats]:
             continue
         design = waves(at, (period_s,))
         fits = [_fit_wave(design, left[:, c]) for c in range(n_channels)]
-        shared = np.mean([fit[0] for fit in fits]) >= SHARED_F
+        shared = n_channels >= LEAST_SHARING and np.mean([fit[0] for fit in fits]) >= SHARED_F
         takes = [fit[0] >= OWN_F or (shared and fit[0] > 1.0) for fit in fits]
         if not any(takes):
             continue

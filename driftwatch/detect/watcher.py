@@ -30,10 +30,25 @@ and not with ln(channels) nats. Measured at A = 175,320: a change of four deviat
 found after 3 runs instead of 4, one of .7 deviations in one of eight after 9 % more runs."""
 
 SUSPICIOUS_SHARE = 0.01
-"""The outermost share of calibration places that makes a run suspicious. Source: detection design, "Probe tiers"."""
+"""The outermost share of calibration places that makes a run suspicious, one place at least: 1.2 % at K = 168, 4.8 % at
+K = 20. Source: detection design, "Probe tiers"."""
 
 FLOOR = 0.005
 """Added to the standard deviation of a channel before it divides: below half a point of a score nothing is far out."""
+
+COVERAGE = 0.9
+"""Part of the calibration runs in which a channel has to be measured to count in the overall column. One that begins to
+be measured later would make later maxima larger than those of the calibration."""
+
+TIED = 0.2
+"""Share of a channel's commonest calibration value from which it counts as tied."""
+
+DITHER = 0.3
+"""Width, in standard deviations, of the noise that replaces the ties of a tied channel where dependence is taken out.
+
+A filter would order equal values by the time since the last unequal one, so that a long quiet stretch ranked high:
+77 % of unchanged series alarmed with one channel of rare forks beside seven of AR(.7), 2 % with this; .1 was not
+enough."""
 
 WANDER = 2.0
 """Standard deviations of a dependent channel's expected value that the backstop grants."""
@@ -101,8 +116,15 @@ class Watcher:
         self.problem = unsteady(rest, [spec.name for spec in self._used])
         self._scale = np.nanstd(rest, axis=0, ddof=1) + FLOOR
         self._usual: float | None = None
+        known = np.isfinite(rest)
+        self._is_common = known.sum(axis=0) >= COVERAGE * known.any(axis=1).sum()
         columns = self._columns(rest)
         self.dependence = dependence.learn(columns, calibrated_at)
+        self._seed, self._dither = seed, np.zeros(len(self._used))
+        if self.dependence.persistence.any():
+            self._dither = DITHER * np.array([_deviation_if_tied(column) for column in rest.T])
+            self._usual = None
+            columns = self._columns(self._dithered(rest, role="dither calibration", start=0))
         surprises, self._memory = self.dependence.surprises(columns, calibrated_at, self.dependence.start())
         self._detector = EDetector(self._layout(scores, surprises, seed=seed), threshold=threshold)
 
@@ -125,7 +147,8 @@ class Watcher:
             return np.zeros(n_runs)
         gaps = np.full(n_runs, np.nan)
         scores = np.stack([checked(monitored.get(spec.name, gaps), spec.name) for spec in self._used], axis=1)
-        columns = self._columns(self.rhythm.rest(scores, at))
+        rest = self._dithered(self.rhythm.rest(scores, at), role="dither monitored", start=self._detector.n_runs)
+        columns = self._columns(rest)
         surprises, self._memory = self.dependence.surprises(columns, at, self._memory)
         places = self._detector.layout.places(surprises, start=self._detector.n_runs)
         evidence = self._detector.extend(
@@ -195,11 +218,21 @@ class Watcher:
         two_sided = np.array([spec.two_sided for spec in self._used])
         far = rest / self._scale
         far = np.where(two_sided, np.abs(far), far)
-        largest = np.where(np.isnan(far), -np.inf, far).max(axis=1)
+        largest = np.where(np.isnan(far) | ~self._is_common, -np.inf, far).max(axis=1)
         largest = np.where(np.isfinite(largest), largest, np.nan)
         if self._usual is None:
             self._usual = float(np.nanmean(largest))
         return np.hstack([rest, (largest - self._usual)[:, None]])
+
+    def _dithered(self, rest: Floats, *, role: str, start: int) -> Floats:
+        """(T, C) with seeded noise in place of ties; the channels that are not tied stay as they are."""
+        if not self._dither.any():
+            return rest
+        noise = [
+            rank.tie_breakers(len(rest), seed=self._seed, channel=spec.name, role=role, start=start)
+            for spec in self._used
+        ]
+        return rest + self._dither * np.stack(noise, axis=1)
 
     def _suspects(self, places: NDArray[np.int64]) -> bool:
         column = self._detector.layout.columns[-1]
@@ -207,6 +240,13 @@ class Watcher:
         outermost = max(1, round(SUSPICIOUS_SHARE * (n + 1)))
         place = int(places[-1])
         return place > n - outermost or (column.two_sided and 0 <= place < outermost)
+
+
+def _deviation_if_tied(column: Floats) -> float:
+    """The standard deviation of a channel whose commonest value holds TIED of its calibration runs, else 0."""
+    known = column[np.isfinite(column)]
+    _, counts = np.unique(known, return_counts=True)
+    return float(known.std(ddof=1)) if counts.max() > TIED * known.size else 0.0
 
 
 def checked(values: Floats, name: str) -> Floats:

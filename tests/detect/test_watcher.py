@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from driftwatch.detect import ChannelSpec, finding_of, judge, watchers
 from driftwatch.domain import Kind
@@ -155,3 +156,72 @@ def test_unequal_lengths_are_refused():
         judge({"c0": np.zeros(20), "c1": np.zeros(21)}, {}, SPECS, threshold=A, seed=0)
     with pytest.raises(ValueError, match=r"monitored channels have unequal numbers of runs: \[3, 4\]"):
         judge({"c0": np.zeros(20)}, {"c0": np.zeros(3)}, SPECS, threshold=A, seed=0, monitored_at=np.zeros(4))
+
+
+def forks(rng, n):
+    """A channel that is 0 in four runs of five: 20 canaries, each apart from its anchors once in a hundred."""
+    return ((rng.random((n, 20)) < 0.01) * rng.uniform(0.3, 1.0, (n, 20))).mean(axis=1)
+
+
+def dependent(seed, n):
+    """``draw`` with an AR(.7) in common."""
+    rng = np.random.default_rng(seed)
+    common = lfilter([np.sqrt(1 - 0.49)], [1, -0.7], rng.standard_normal(n + 100))[100:]
+    return {spec.name: np.clip(0.3 + 0.04 * (common + rng.standard_normal(n)) / np.sqrt(2), 0, 1) for spec in SPECS}
+
+
+def test_a_long_quiet_stretch_of_a_channel_that_seldom_moves_is_no_drift():
+    """A filter orders equal values by the time since the last unequal one: unless ties are replaced by noise, most of
+    these series page."""
+    alarmed = 0
+    for seed in range(25):
+        scores = dependent(seed, K + 800)
+        scores["c0"] = forks(np.random.default_rng(1000 + seed), K + 800)
+        alarmed += bool(found(scores, seed=seed, threshold=20_000.0).episodes)
+    assert alarmed <= 3
+
+
+def test_a_change_of_a_channel_that_seldom_moves_is_found_at_once_all_the_same():
+    scores = dependent(3, K + 60)
+    scores["c0"] = forks(np.random.default_rng(3), K + 60)
+    scores["c0"][K + 40 :] = 0.4
+    episode = found(scores).episodes[0]
+    assert episode.alarm <= 44
+
+
+def test_a_channel_that_begins_to_be_measured_late_does_not_make_later_runs_look_extreme():
+    """As when an endpoint begins to tell its token usage: more channels make larger maxima."""
+    alarmed = 0
+    for seed in range(20):
+        scores = draw(seed, K + 800)
+        for name in ("c1", "c2"):
+            scores[name][: K - 20] = np.nan
+        alarmed += bool(found(scores, seed=seed, threshold=20_000.0).episodes)
+    assert alarmed <= 3
+
+
+def burst_of(size, step_s):
+    """Runs after the calibration that follow each other sooner than it did, all ``size`` deviations out."""
+    scores = draw(9, K + 4)
+    for values in scores.values():
+        values[K:] = 0.3 + size * 0.04
+    at = HOUR_S * np.arange(K + 4)
+    at[K + 1 :] = at[K] + step_s * np.arange(1, 4)
+    calibration, monitored = split(scores)
+    return judge(calibration, monitored, SPECS, threshold=A, seed=0, calibrated_at=at[:K], monitored_at=at[K:])[
+        Kind.BEHAVIOUR
+    ]
+
+
+def test_a_burst_confirms_another_model_and_not_what_minutes_explain():
+    assert burst_of(12, 600.0).is_drifted
+    assert burst_of(3, 600.0).evidence[-1] < burst_of(3, HOUR_S).evidence[-1] / 5
+
+
+def test_a_rhythm_shared_by_one_channel_alone_needs_its_own_proof():
+    spec = SPECS[0]
+    waves = sum(
+        bool(watchers({"c0": draw(seed, K)["c0"]}, [spec], threshold=A, seed=0)[Kind.BEHAVIOUR].rhythm.periods_s)
+        for seed in range(120)
+    )
+    assert waves <= 2
