@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from driftwatch.alert.evidence import Change, Pair, build
+from driftwatch.alert.evidence import Change, EffectSize, KindOfChange, Pair, build
 from driftwatch.domain import (
     Baseline,
     ChannelEvidence,
@@ -17,7 +17,7 @@ from driftwatch.domain import (
     Target,
     Verdict,
 )
-from driftwatch.score import describe_change, medoid
+from driftwatch.score import Explanation, explain, medoid
 from driftwatch.store import Store
 
 MAX_RUNS_COMPARED = 40
@@ -52,12 +52,11 @@ def brief(
 
 
 def completions_since(store: Store, baseline: Baseline, kind: KindEvidence) -> list[Completion]:
-    """Good completions of the watched runs since the onset of a drift, oldest first."""
-    run_ids = [
-        row.run_id
-        for row in store.series(baseline.id)
-        if row.purpose is Purpose.WATCH and kind.onset_at is not None and row.scheduled_at >= kind.onset_at
-    ][:MAX_RUNS_COMPARED]
+    """Good completions of the runs since the onset of a drift, oldest first: watched ones, else calibration's."""
+    rows = [row for row in store.series(baseline.id) if kind.onset_at is not None and row.scheduled_at >= kind.onset_at]
+    watched = [row for row in rows if row.purpose is Purpose.WATCH]
+    # A provisional alarm has none yet.
+    run_ids = [row.run_id for row in watched or rows][:MAX_RUNS_COMPARED]
     stored = store.completions(run_ids)
     return [completion for run_id in run_ids for completion in stored.get(run_id, ()) if completion.is_ok]
 
@@ -68,23 +67,46 @@ def _drift(
     before = [completion for accepted in store.anchors(baseline.id).values() for completion in accepted]
     after = completions_since(store, baseline, kind)
     channels = sorted((c for c in verdict.channels if c.kind is kind.kind), key=lambda c: -c.share)
+    found = explain(before, after, target.canaries, about=kind.kind, seed=int(baseline.series_key, 16) % 2**32)
     return build(
         kind.kind,
         target=target,
         verdict=verdict,
         baseline=baseline,
         alarm_budget=target.alarm_budget,
-        changes=describe_change(before, after, target.canaries),
-        pair=_pair(target, channels, before, after),
+        kind_of_change=[
+            KindOfChange(kind=c.kind.value, text=c.text, why=c.why, n_canaries=c.n_canaries) for c in found.changes
+        ],
+        changes=[effect.text for effect in found.effects],
+        effects=_figures(found),
+        pair=_pair(target, channels, before, found.far or after),
         served_model=_told(before, after, lambda completion: completion.served_model),
         fingerprint=_told(before, after, lambda completion: completion.fingerprint),
     )
 
 
+def _figures(found: Explanation) -> list[EffectSize]:
+    return [
+        EffectSize(
+            name=effect.name,
+            unit=effect.unit,
+            before=effect.before,
+            after=effect.after,
+            change=effect.change,
+            low=effect.low,
+            high=effect.high,
+        )
+        for effect in found.effects
+    ]
+
+
 def _pair(
     target: Target, channels: Sequence[ChannelEvidence], before: Sequence[Completion], after: Sequence[Completion]
 ) -> Pair | None:
-    """Typical reply before and since, of the canary that moved most and whose typical reply is another."""
+    """Typical reply before and since, of the canary that moved most and whose typical reply is another.
+
+    Where only some replies changed, ``after`` holds these: the typical one of all would be as before.
+    """
     ranked = [evidence.canary_id for channel in channels for evidence in channel.canaries]
     prompts = {canary.id: canary.messages[-1].content for canary in target.canaries}
     for canary_id in dict.fromkeys([*ranked, *prompts]):

@@ -1,148 +1,42 @@
-"""What an incident keeps of its cause: typed here, JSON in the store, the source of every message and report.
-
-The stored form is read leniently: a part that is missing, of another type or from another release is left
-out, because a page without a detail is better than no page.
-"""
+"""What an incident keeps of its cause, built from a verdict and the replies behind it; the types are in ``kept``."""
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from typing import TypeVar
+from collections.abc import Sequence
+from datetime import datetime
 
+from driftwatch.alert.kept import (
+    Affected,
+    BaselineRef,
+    CanaryShift,
+    Change,
+    ChannelShift,
+    EffectSize,
+    IncidentEvidence,
+    KindOfChange,
+    Pair,
+)
 from driftwatch.alert.text import count, when
-from driftwatch.domain import Baseline, Completion, Json, Kind, Target, Verdict
+from driftwatch.domain import Baseline, CanaryEvidence, Completion, Json, Kind, Target, Verdict
 
-_T = TypeVar("_T")
+__all__ = [
+    "Affected",
+    "BaselineRef",
+    "CanaryShift",
+    "Change",
+    "ChannelShift",
+    "EffectSize",
+    "IncidentEvidence",
+    "KindOfChange",
+    "Pair",
+    "build",
+    "headline",
+    "told",
+    "trend",
+]
 
 CANARIES_KEPT = 10
 """How many canaries an incident names; the report computes the rest from the store."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelShift:
-    """One channel before and since the onset; scores in [0, 1], None when not measured."""
-
-    name: str
-    share: float
-    """Part of the kind's evidence, 0 … 1."""
-    calibration_mean: float | None = None
-    since_onset_mean: float | None = None
-    calibration_high: float | None = None
-    """95th percentile of the calibration scores."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CanaryShift:
-    """One canary in one channel before and since the onset; scores in [0, 1], None when not measured."""
-
-    id: str
-    channel: str
-    before_mean: float | None = None
-    after_mean: float | None = None
-    is_affected: bool = False
-    """Whether the canary stands out beyond chance among all of the target's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One canary's typical accepted reply beside its typical reply since the onset."""
-
-    canary_id: str
-    prompt: str = ""
-    before: str = ""
-    after: str = ""
-    before_completion_id: int | None = None
-    after_completion_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A value the endpoint reports about itself, before and since."""
-
-    before: str | None = None
-    after: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineRef:
-    """The baseline an incident was found against."""
-
-    id: int
-    author: str = ""
-    at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentEvidence:
-    """Everything shown about one incident. Every part may be missing."""
-
-    headline: str = ""
-    """One sentence: which target, what, since when."""
-    changes: tuple[str, ...] = ()
-    """Sentences from ``score.describe_change``."""
-    onset_at: datetime | None = None
-    alarm_at: datetime | None = None
-    runs_since_onset: int | None = None
-    evidence: float | None = None
-    """M when the incident opened."""
-    threshold: float | None = None
-    """A, the bar that M reached."""
-    alarm_budget: str = ""
-    """The operator's setting in words, e.g. ``at most one false alarm per year``."""
-    channels: tuple[ChannelShift, ...] = ()
-    """Largest share first."""
-    canaries: tuple[CanaryShift, ...] = ()
-    pair: Pair | None = None
-    served_model: Change | None = None
-    fingerprint: Change | None = None
-    performance_also: bool = False
-    """Whether latency or length drifted too, so that this page stands for both."""
-    owner: str | None = None
-    baseline: BaselineRef | None = None
-    model: str | None = None
-    provider: str | None = None
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    """Availability: outcome → requests that ended so in the failing runs."""
-    last_error: str | None = None
-    """Availability: the latest failure's sentence."""
-    failing_since: datetime | None = None
-    """Availability: scheduled_at of the first failing run."""
-
-    def to_json(self) -> dict[str, Json]:
-        """The stored form: missing parts absent, times as ISO 8601."""
-        stored: dict[str, Json] = _plain(asdict(self))
-        return {key: value for key, value in stored.items() if value is not False and value not in (None, "", [], {})}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Json]) -> IncidentEvidence:
-        """Read the stored form, leaving out whatever cannot be understood."""
-        return cls(
-            headline=_text(stored.get("headline")) or "",
-            changes=_each(stored.get("changes"), _text),
-            onset_at=_time(stored.get("onset_at")),
-            alarm_at=_time(stored.get("alarm_at")),
-            runs_since_onset=_whole(stored.get("runs_since_onset")),
-            evidence=_figure(stored.get("evidence")),
-            threshold=_figure(stored.get("threshold")),
-            alarm_budget=_text(stored.get("alarm_budget")) or "",
-            channels=_each(stored.get("channels"), _channel),
-            canaries=_each(stored.get("canaries"), _canary),
-            pair=_pair(stored.get("pair")),
-            served_model=_change(stored.get("served_model")),
-            fingerprint=_change(stored.get("fingerprint")),
-            performance_also=stored.get("performance_also") is True,
-            owner=_text(stored.get("owner")),
-            baseline=_baseline(stored.get("baseline")),
-            model=_text(stored.get("model")),
-            provider=_text(stored.get("provider")),
-            outcomes={str(k): v for k, v in _mapping(stored.get("outcomes")).items() if _whole(v) is not None},
-            last_error=_text(stored.get("last_error")),
-            failing_since=_time(stored.get("failing_since")),
-        )
 
 
 def build(
@@ -152,7 +46,9 @@ def build(
     verdict: Verdict,
     baseline: Baseline | None = None,
     alarm_budget: str = "",
+    kind_of_change: Sequence[KindOfChange] = (),
     changes: Sequence[str] = (),
+    effects: Sequence[EffectSize] = (),
     pair: Pair | None = None,
     served_model: Change | None = None,
     fingerprint: Change | None = None,
@@ -167,7 +63,9 @@ def build(
         verdict: of the run just judged; its channels of ``kind`` are kept.
         baseline: the one judged against.
         alarm_budget: the operator's setting in words.
-        changes: sentences from ``score.describe_change``.
+        kind_of_change: what ``score.explain`` found, the headline first.
+        changes: sentences on the material differences.
+        effects: their figures.
         pair: medoid anchor and medoid reply since the onset of the canary that moved most.
         served_model: only when it changed.
         fingerprint: only when it changed.
@@ -197,7 +95,10 @@ def build(
     began_at = failing_since or onset_at or verdict.at
     return IncidentEvidence(
         headline=headline(kind, target.name, onset_at=began_at, n_runs=n_since, channels=channels),
+        kind_of_change=tuple(kind_of_change),
         changes=tuple(changes),
+        effects=tuple(effects),
+        affected=_affected_of(canaries, len(target.canaries)) if found else None,
         onset_at=onset_at,
         alarm_at=found.alarm_at if found else None,
         runs_since_onset=n_since,
@@ -229,6 +130,28 @@ def build(
     ).to_json()
 
 
+def told(evidence: IncidentEvidence) -> str | None:
+    """The kind of change as one sentence without a full stop, with how many canaries and since when; None without one.
+
+    >>> from datetime import UTC, datetime
+    >>> told(IncidentEvidence(
+    ...     kind_of_change=(KindOfChange(kind="shorter", text="Replies got 41 % shorter"),),
+    ...     affected=Affected(n=12, of=14),
+    ...     onset_at=datetime(2026, 3, 16, 9, tzinfo=UTC),
+    ...     runs_since_onset=6,
+    ... ))
+    'Replies got 41 % shorter on 12 of 14 canaries since Mon 16 Mar 09:00 UTC (6 runs)'
+    """
+    if not evidence.kind_of_change:
+        return None
+    first, affected = evidence.kind_of_change[0], evidence.affected
+    n = first.n_canaries if affected is None or first.n_canaries is not None else affected.n
+    where = f" on {n} of {count(affected.of, 'canary')}" if affected and n else ""
+    since = f" since {when(evidence.onset_at)}" if evidence.onset_at else ""
+    runs = f" ({count(evidence.runs_since_onset, 'run')})" if evidence.runs_since_onset else ""
+    return f"{first.text}{where}{since}{runs}"
+
+
 def headline(
     kind: Kind,
     target: str,
@@ -239,6 +162,7 @@ def headline(
 ) -> str:
     """The one sentence that opens every message about an incident.
 
+    >>> from datetime import UTC, datetime
     >>> headline(Kind.BEHAVIOUR, "support-bot", onset_at=datetime(2026, 3, 16, 9, tzinfo=UTC), n_runs=6)
     'support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs)'
     """
@@ -246,6 +170,7 @@ def headline(
         Kind.BEHAVIOUR: "behaves differently",
         Kind.PERFORMANCE: _PERFORMANCE_VERBS[trend(channels)],
         Kind.AVAILABILITY: "cannot be measured",
+        Kind.TRIPWIRE: "reports other metadata",
     }[kind]
     runs = f" ({count(n_runs, 'run')})" if n_runs else ""
     return f"{target} {verb} since {when(onset_at)}{runs}"
@@ -264,6 +189,13 @@ def trend(channels: Sequence[ChannelShift]) -> str:
     return grew if strongest.since_onset_mean > strongest.calibration_mean else shrank
 
 
+def _affected_of(canaries: Sequence[tuple[str, CanaryEvidence]], n: int) -> Affected | None:
+    """Canaries that stand out in any channel, strongest first."""
+    names = list(dict.fromkeys(canary.canary_id for _, canary in canaries if canary.is_affected))
+    of = max(n, len(names))
+    return Affected(n=len(names), of=of, names=tuple(names[:CANARIES_KEPT])) if of else None
+
+
 _TRENDS = {"latency": ("slower", "faster"), "ttft": ("slower", "faster"), "tokens": ("longer", "shorter")}
 _PERFORMANCE_VERBS = {
     "slower": "answers more slowly",
@@ -272,108 +204,3 @@ _PERFORMANCE_VERBS = {
     "shorter": "answers more briefly",
     "different": "answers at a different speed or length",
 }
-
-
-# ---------------------------------------------------------------- JSON
-
-
-def _plain(value: Json) -> Json:
-    """JSON has neither times nor NaN nor infinity; evidence beyond every float is kept as the largest one."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return sys.float_info.max if value > 0 else None
-    return value
-
-
-def _text(value: Json) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _figure(value: Json) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
-
-
-def _whole(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _time(value: Json) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return at.astimezone(UTC) if at.tzinfo else None
-
-
-def _mapping(value: Json) -> Mapping[str, Json]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _each(value: Json, read: Callable[[Json], _T | None]) -> tuple[_T, ...]:
-    items = value if isinstance(value, (list, tuple)) else ()
-    return tuple(item for item in map(read, items) if item is not None)
-
-
-def _channel(value: Json) -> ChannelShift | None:
-    stored = _mapping(value)
-    name = _text(stored.get("name"))
-    if not name:
-        return None
-    return ChannelShift(
-        name=name,
-        share=_figure(stored.get("share")) or 0.0,
-        calibration_mean=_figure(stored.get("calibration_mean")),
-        since_onset_mean=_figure(stored.get("since_onset_mean")),
-        calibration_high=_figure(stored.get("calibration_high")),
-    )
-
-
-def _canary(value: Json) -> CanaryShift | None:
-    stored = _mapping(value)
-    id_, channel = _text(stored.get("id")), _text(stored.get("channel"))
-    if not id_ or not channel:
-        return None
-    return CanaryShift(
-        id=id_,
-        channel=channel,
-        before_mean=_figure(stored.get("before_mean")),
-        after_mean=_figure(stored.get("after_mean")),
-        is_affected=stored.get("is_affected") is True,
-    )
-
-
-def _pair(value: Json) -> Pair | None:
-    stored = _mapping(value)
-    canary_id = _text(stored.get("canary_id"))
-    if not canary_id:
-        return None
-    return Pair(
-        canary_id=canary_id,
-        prompt=_text(stored.get("prompt")) or "",
-        before=_text(stored.get("before")) or "",
-        after=_text(stored.get("after")) or "",
-        before_completion_id=_whole(stored.get("before_completion_id")),
-        after_completion_id=_whole(stored.get("after_completion_id")),
-    )
-
-
-def _change(value: Json) -> Change | None:
-    stored = _mapping(value)
-    change = Change(before=_text(stored.get("before")), after=_text(stored.get("after")))
-    return change if change.before or change.after else None
-
-
-def _baseline(value: Json) -> BaselineRef | None:
-    stored = _mapping(value)
-    id_ = _whole(stored.get("id"))
-    return (
-        None
-        if id_ is None
-        else BaselineRef(id=id_, author=_text(stored.get("author")) or "", at=_time(stored.get("at")))
-    )

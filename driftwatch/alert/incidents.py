@@ -6,7 +6,8 @@
                           └──────resolve──────▶ RESOLVED ◀──resolve──┘
 
 A target has at most one open incident of a kind. Behaviour and performance move on conclusive verdicts
-only (STABLE, DRIFTED): a run that could not be judged neither opens nor ends them.
+only (STABLE, DRIFTED; CALIBRATING with provisional evidence ends them): a run that could not be judged neither opens
+nor ends them. Tripwires move with every verdict, since metadata comes with refusals too.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from driftwatch.domain import (
     Json,
     Kind,
     KindEvidence,
+    Level,
     State,
     Step,
     Target,
     Verdict,
+    Wire,
 )
 from driftwatch.errors import UsageError
 
@@ -40,6 +43,7 @@ _BACK = {
     Kind.BEHAVIOUR: "behaviour is back within calibration",
     Kind.PERFORMANCE: "performance is back within calibration",
     Kind.AVAILABILITY: "the target can be measured again",
+    Kind.TRIPWIRE: "the endpoint reports again what it reported before",
 }
 
 
@@ -56,8 +60,9 @@ def advance(
     """The edges one verdict causes; empty when nothing changed.
 
     A slowdown beside a change of behaviour has one cause and is one page: performance does not open while
-    behaviour is open or opens, and is told in the behaviour incident's evidence instead. Behaviour opens
-    beside an open performance incident, since it is the graver news.
+    behaviour is open or opens, and is told in the behaviour incident's evidence instead. The same holds for a
+    tripwire. Behaviour opens beside an open incident of either, since it is the graver news. An endpoint that
+    refuses requests for good is one page too: availability does not open while a tripwire says so.
 
     Args:
         verdict: of the run just judged.
@@ -76,18 +81,29 @@ def advance(
     """
     standing = {i.kind: i for i in open_incidents if i.is_open and i.target == verdict.target}
     is_conclusive = verdict.state in {State.STABLE, State.DRIFTED}
-    is_measured = is_conclusive or (verdict.state is State.CALIBRATING and failure_streak == 0)
-    judged = {k.kind: k for k in verdict.kinds} if is_conclusive else {}
+    is_measured = is_conclusive or failure_streak == 0
+    judged = {k.kind: k for k in verdict.kinds if k.problem is None} if verdict.state is not State.INCONCLUSIVE else {}
+    tripped = [wire for wire in verdict.tripwires if wire.level is Level.PAGE]
 
     over = [kind for kind, found in judged.items() if kind in standing and not found.is_drifted]
     if is_measured and Kind.AVAILABILITY in standing:
         over.append(Kind.AVAILABILITY)
+    if not tripped and Kind.TRIPWIRE in standing:
+        over.append(Kind.TRIPWIRE)
 
-    begins = [kind for kind, found in judged.items() if found.is_drifted and kind not in {*standing, *settled}]
+    begins = [
+        kind
+        for kind, found in judged.items()
+        if is_conclusive and found.is_drifted and kind not in {*standing, *settled}
+    ]
     still_standing = (standing.keys() - set(over)) | set(begins)
     if Kind.BEHAVIOUR in still_standing and Kind.PERFORMANCE in begins:
         begins.remove(Kind.PERFORMANCE)
-    if not is_measured and failure_streak >= failure_threshold and Kind.AVAILABILITY not in standing:
+    if tripped and not {Kind.TRIPWIRE, Kind.BEHAVIOUR} & still_standing and Kind.TRIPWIRE not in settled:
+        begins.append(Kind.TRIPWIRE)
+    is_refused = any(wire.wire is Wire.ERRORS for wire in tripped)
+    is_out = not is_measured and failure_streak >= failure_threshold
+    if is_out and Kind.AVAILABILITY not in standing and not is_refused:
         begins.append(Kind.AVAILABILITY)
 
     return [
@@ -203,7 +219,7 @@ def _opening(
     evidence: Mapping[str, Json],
 ) -> Step:
     stored = IncidentEvidence.from_json(evidence)
-    onset_at = (found.onset_at or found.alarm_at) if found else stored.failing_since
+    onset_at = (found.onset_at or found.alarm_at) if found else stored.failing_since or stored.onset_at
     return Step(
         incident_id=None,
         target=verdict.target,

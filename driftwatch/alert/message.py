@@ -10,28 +10,19 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
-from driftwatch.alert.evidence import CanaryShift, Change, ChannelShift, IncidentEvidence, Pair, headline, trend
+from driftwatch.alert.evidence import CanaryShift, Change, ChannelShift, IncidentEvidence, Pair, headline, told, trend
 from driftwatch.alert.incidents import DRIFTWATCH, NEW_BASELINE
-from driftwatch.alert.text import amount, day, duration, line, listing, when
+from driftwatch.alert.meanings import MEANINGS
+from driftwatch.alert.text import amount, day, duration, line, listing, uncapped, when
 from driftwatch.domain import Announcement, IncidentState, Kind
 
 _CARRIES = 0.2
 """Share of the evidence from which a channel is named as carrying it."""
 _SHOWN = 5
 """Lines of one section; the report has all."""
+_ALSO = 3
+"""Further kinds of change named beside the headline."""
 
-_MEANINGS = {
-    "prefix": "where replies part from the accepted ones",
-    "wording": "choice of words",
-    "meaning": "what is said",
-    "shape": "length, structure, language, refusals",
-    "checks": "your own checks that fail",
-    "spread": "how far repeated replies differ among themselves",
-    "novelty": "replies unlike every accepted one",
-    "latency": "time to answer",
-    "ttft": "time to the first token",
-    "tokens": "length in tokens",
-}
 _TREND_TITLES = {
     "slower": "Slower",
     "faster": "Faster",
@@ -99,6 +90,7 @@ def compose(announcement: Announcement) -> Message:
             Kind.BEHAVIOUR: ("Drift", Severity.ALARM),
             Kind.PERFORMANCE: (_TREND_TITLES[trend(evidence.channels)], Severity.WARNING),
             Kind.AVAILABILITY: ("Cannot measure", Severity.WARNING),
+            Kind.TRIPWIRE: ("Other metadata", Severity.WARNING),
         }[incident.kind]
         return Message(
             title=f"{title}: {target}",
@@ -129,7 +121,7 @@ def compose(announcement: Announcement) -> Message:
         severity=severity,
         summary=(
             _sentence(first),
-            _sentence(f"What it was about: {_headline(announcement, evidence)}"),
+            _sentence(f"What it was about: {_about(announcement, evidence)}"),
             f"Opened {when(incident.opened_at)}, {duration(open_s)} before this message.",
         ),
         fields=fields,
@@ -150,23 +142,29 @@ def _headline(announcement: Announcement, evidence: IncidentEvidence) -> str:
     return line(evidence.headline or computed)
 
 
+def _about(announcement: Announcement, evidence: IncidentEvidence) -> str:
+    found = told(evidence)
+    return line(uncapped(found)) if found else _headline(announcement, evidence)
+
+
 def _opening(announcement: Announcement, evidence: IncidentEvidence) -> tuple[str, ...]:
     """Why somebody is being told, in falling order of use at three in the morning."""
-    told = [_sentence(_headline(announcement, evidence))]
+    said = [_sentence(_what(announcement, evidence))]
     if announcement.incident.kind is Kind.AVAILABILITY:
         if evidence.outcomes:
             ended = [f"{n:,} × {line(outcome, 40).replace('_', ' ')}" for outcome, n in evidence.outcomes.items()]
-            told.append(_sentence(f"Failed requests: {listing(ended)}"))
+            said.append(_sentence(f"Failed requests: {listing(ended)}"))
         if evidence.last_error:
-            told.append(_sentence(f"Last error: {line(evidence.last_error)}"))
-        told.append("While this lasts, driftwatch cannot tell whether the behaviour changed; this is not drift.")
-        return tuple(told)
+            said.append(_sentence(f"Last error: {line(evidence.last_error)}"))
+        said.append("While this lasts, driftwatch cannot tell whether the behaviour changed; this is not drift.")
+        return tuple(said)
+    said.extend(_reasons(evidence))
     carrying = [c for c in evidence.channels if c.share >= _CARRIES]
     if carrying:
         names = listing([f"{line(c.name, 40)} ({c.share:.0%})" for c in carrying])
-        told.append(f"{names[0].upper()}{names[1:]} {'carries' if len(carrying) == 1 else 'carry'} the evidence.")
+        said.append(f"{names[0].upper()}{names[1:]} {'carries' if len(carrying) == 1 else 'carry'} the evidence.")
     if evidence.evidence is not None and evidence.threshold is not None:
-        told.append(
+        said.append(
             f"How sure: evidence {amount(evidence.evidence)} against a bar of {evidence.threshold:,.0f}"
             + (
                 f", set so that {line(evidence.alarm_budget, 100)} is expected on this target."
@@ -174,11 +172,28 @@ def _opening(announcement: Announcement, evidence: IncidentEvidence) -> tuple[st
                 else "."
             ),
         )
-    told.extend(_reported("model name", evidence.served_model))
-    told.extend(_reported("system fingerprint", evidence.fingerprint))
+    said.extend(_reported("model name", evidence.served_model))
+    said.extend(_reported("system fingerprint", evidence.fingerprint))
     if evidence.performance_also:
-        told.append("Speed or length of its replies changed as well; that is part of this incident, not another page.")
-    return tuple(told)
+        said.append("Speed or length of its replies changed as well; that is part of this incident, not another page.")
+    return tuple(said)
+
+
+def _what(announcement: Announcement, evidence: IncidentEvidence) -> str:
+    """The kind of change when one is borne out, else that something changed."""
+    found = told(evidence)
+    return line(found) if found else _headline(announcement, evidence)
+
+
+def _reasons(evidence: IncidentEvidence) -> list[str]:
+    """The figures behind the kind, and what else is borne out."""
+    if not evidence.kind_of_change:
+        return []
+    first, *others = evidence.kind_of_change
+    said = [_sentence(f"Figures: {line(first.why)}")] if first.why else []
+    if others:
+        said.append(_sentence(f"Also: {'; '.join(line(uncapped(other.text)) for other in others[:_ALSO])}"))
+    return said
 
 
 def _reported(what: str, change: Change | None) -> list[str]:
@@ -196,22 +211,26 @@ def _sections(kind: Kind, evidence: IncidentEvidence) -> tuple[Section, ...]:
         else "distance from the accepted replies: 0 none, 1 nothing in common"
     )
     affected = [c for c in evidence.canaries if c.is_affected] or evidence.canaries
+    beyond = (
+        f" ({evidence.affected.n} of {evidence.affected.of} beyond chance)"
+        if evidence.affected and evidence.affected.n
+        else ""
+    )
     sections = (
         Section(title=f"Where it shows ({scale})", lines=tuple(map(_channel_line, evidence.channels[:_SHOWN]))),
-        Section(title="Canaries that moved most", lines=tuple(map(_canary_line, affected[:_SHOWN]))),
+        Section(title=f"Canaries that moved most{beyond}", lines=tuple(map(_canary_line, affected[:_SHOWN]))),
     )
     return tuple(section for section in sections if section.lines)
 
 
 def _channel_line(channel: ChannelShift) -> str:
-    meaning = _MEANINGS.get(channel.name)
     moved = _moved(channel.calibration_mean, channel.since_onset_mean)
     usual = (
         f" (95% of calibration runs were below {channel.calibration_high:.2f})"
         if channel.calibration_high is not None
         else ""
     )
-    what = f", {meaning}" if meaning else ""
+    what = f", {MEANINGS[channel.name]}" if channel.name in MEANINGS else ""
     return f"{line(channel.name, 40)}{moved}{usual}: {channel.share:.0%} of the evidence{what}"
 
 

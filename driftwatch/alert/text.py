@@ -76,10 +76,11 @@ def amount(value: float) -> str:
 def count(n: int, noun: str) -> str:
     """A number with its noun.
 
-    >>> count(1, "run"), count(6, "run")
-    ('1 run', '6 runs')
+    >>> count(1, "run"), count(6, "run"), count(2, "canary")
+    ('1 run', '6 runs', '2 canaries')
     """
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{n:,} {noun if n == 1 else plural}"
 
 
 def listing(words: Sequence[str]) -> str:
@@ -89,6 +90,15 @@ def listing(words: Sequence[str]) -> str:
     'wording, shape and checks'
     """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def uncapped(sentence: str) -> str:
+    """A sentence as it goes on after a colon: without its capital, unless that belongs to an abbreviation.
+
+    >>> uncapped("Replies got longer"), uncapped("JSON replies are broken")
+    ('replies got longer', 'JSON replies are broken')
+    """
+    return sentence if sentence[1:2].isupper() else f"{sentence[:1].lower()}{sentence[1:]}"
 
 
 def line(text: str, limit: int = 300) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from driftwatch.alert.evidence import IncidentEvidence, told
+from driftwatch.collecting import gives_anchors
 from driftwatch.domain import Baseline, BaselineState, Purpose, Run, State, Verdict
-from driftwatch.judgement import MAX_FAILURE_SHARE, gives_anchors
+from driftwatch.judgement import MAX_FAILURE_SHARE
 from driftwatch.store import Store
 
 
@@ -41,6 +43,8 @@ def standing(store: Store, target: str) -> Standing:
         reason = f"{reason}; the first failure: {failure}"
     elif verdict.state is State.CALIBRATING and baseline.state is BaselineState.ACTIVE:
         reason = f"the baseline {_progress(store, baseline)}"
+    elif verdict.state is State.DRIFTED and (kinds := _kinds(store, target)):
+        reason = f"{kinds}; {reason}"
     is_measured = failure is None and verdict.state is not State.INCONCLUSIVE
     return Standing(state=verdict.state, reason=reason, verdict=verdict, is_measured=is_measured)
 
@@ -55,6 +59,12 @@ def _progress(store: Store, baseline: Baseline) -> str:
     if baseline.state is BaselineState.ACTIVE:
         return f"is armed with {n} calibration runs; the next run is judged"
     return f"is being collected: {n} of {baseline.calibration_wanted} calibration runs"
+
+
+def _kinds(store: Store, target: str) -> str:
+    """What kinds of change the open incidents found; empty when none was borne out."""
+    found = [told(IncidentEvidence.from_json(i.evidence)) for i in store.incidents(target=target, open_only=True)]
+    return "; ".join(sentence for sentence in found if sentence)
 
 
 def _failure(store: Store, verdict: Verdict) -> str | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from driftwatch import __version__
+from driftwatch.alert.meanings import meaning
 from driftwatch.alert.text import amount, count, day, quote, when
 from driftwatch.domain import Incident, Json, Target
-from driftwatch.report import words
 from driftwatch.report.view import View, gather
 from driftwatch.store import Store
 
@@ -42,7 +42,7 @@ def render(store: Store, target: Target, incident: Incident | None, *, at: datet
     environment.filters |= {"amount": amount, "count": count, "day": day, "when": when, "score": _score}
     view = gather(store, target, incident)
     page = environment.get_template("page.html.j2")
-    return page.render(view=view, at=at, version=__version__, glosses=words.CHANNELS)
+    return page.render(view=view, at=at, version=__version__, gloss=meaning)
 
 
 def _visible(value: Json) -> Json:

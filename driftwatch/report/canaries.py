@@ -10,7 +10,7 @@ from driftwatch.briefing import shown
 from driftwatch.domain import Baseline, CanaryEvidence, Completion, Kind, Purpose, SeriesRow, Target, Verdict
 from driftwatch.report.diff import Piece, compare
 from driftwatch.report.figures import Window
-from driftwatch.score import medoid
+from driftwatch.score import far_replies, medoid
 from driftwatch.store import Store
 
 MAX_ROWS = 30
@@ -91,6 +91,7 @@ def pairs(
     *,
     canary_ids: Sequence[str],
     window: Window,
+    far_only: bool = False,
 ) -> tuple[Pair, ...]:
     """Typical replies before and since, of at most ``MAX_PAIRS`` canaries whose typical reply has become another.
 
@@ -101,10 +102,18 @@ def pairs(
         rows: the baseline's series.
         canary_ids: which canaries, in this order.
         window: the change.
+        far_only: show the typical one of those replies since that are unlike every accepted one, where there are any:
+            when only some of the traffic changed, the typical one of all is as before.
     """
     run_ids = [r.run_id for r in rows if r.purpose is Purpose.WATCH and window.holds(r.scheduled_at)][:RUNS_COMPARED]
-    since = _by_canary(store.completions(run_ids))
+    stored = store.completions(run_ids)
+    since = group([c for run_id in sorted(stored) for c in stored[run_id] if c.is_ok])
     anchors = store.anchors(baseline.id)
+    if far_only:
+        accepted = [completion for those in anchors.values() for completion in those]
+        far = far_replies(accepted, [completion for those in since.values() for completion in those])
+        since = group(far) or since
+        canary_ids = sorted(since, key=lambda canary_id: (canary_id not in canary_ids, -len(since[canary_id])))
     canaries = {canary.id: canary for canary in target.canaries}
     found: list[Pair] = []
     for canary_id in canary_ids:
@@ -137,10 +146,9 @@ def _strength(cells: Mapping[str, CanaryEvidence]) -> tuple[float, float]:
     )
 
 
-def _by_canary(stored: Mapping[int, Sequence[Completion]]) -> dict[str, list[Completion]]:
+def group(completions: Sequence[Completion]) -> dict[str, list[Completion]]:
+    """Completions by canary, in their order."""
     by_canary: dict[str, list[Completion]] = {}
-    for run_id in sorted(stored):
-        for completion in stored[run_id]:
-            if completion.is_ok:
-                by_canary.setdefault(completion.canary_id, []).append(completion)
+    for completion in completions:
+        by_canary.setdefault(completion.canary_id, []).append(completion)
     return by_canary

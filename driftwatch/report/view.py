@@ -24,6 +24,7 @@ from driftwatch.report import words
 from driftwatch.report.canaries import Pair, Table, pairs, table
 from driftwatch.report.figures import ChannelPlot, EvidencePlot, Window, channel_plots, evidence_plot
 from driftwatch.report.plot import Axis
+from driftwatch.score import KindOfChange
 from driftwatch.store import Store
 
 MAX_FAILING = 12
@@ -57,6 +58,12 @@ class View:
     """The page."""
 
     title: str
+    subtitle: str
+    """Which target and since when; empty without an incident."""
+    kinds: tuple[str, ...]
+    """Why the title says what it says."""
+    is_intermittent: bool
+    """Whether only some of the replies changed; the pairs show these."""
     state: str
     """Incident or target state, one word."""
     sentences: tuple[str, ...]
@@ -86,7 +93,12 @@ def gather(store: Store, target: Target, incident: Incident | None) -> View:
     baseline = _baseline(store, target, incident)
     rows = store.series(baseline.id) if baseline else []
     verdicts = [v for v in store.verdicts(target.name, newest_first=False) if baseline and v.baseline_id == baseline.id]
-    verdict = _telling(verdicts, incident)
+    is_early = incident is not None and any(
+        v.at == incident.opened_at and v.state is State.CALIBRATING for v in verdicts
+    )
+    # evidence while calibrating is provisional: shown only where it raised the alarm
+    shown = [v for v in verdicts if is_early or v.state is not State.CALIBRATING]
+    verdict = _telling(verdicts, incident, is_early=is_early)
     kind = _kind(incident, verdict)
     found = verdict.kind(kind) if verdict else None
     window = Window(
@@ -99,6 +111,12 @@ def gather(store: Store, target: Target, incident: Incident | None) -> View:
     transitions = tuple(store.transitions(incident.id)) if incident else ()
     is_about_replies = incident is None or incident.kind is not Kind.AVAILABILITY
     affected = table(verdict, kind) if verdict and is_about_replies else None
+    is_intermittent = bool(evidence.kind_of_change) and evidence.kind_of_change[0].kind == KindOfChange.INTERMITTENT
+    shown_pairs = (
+        pairs(store, target, baseline, rows, canary_ids=named, window=window, far_only=is_intermittent)
+        if baseline and (named := _named(affected, evidence, kind))
+        else ()
+    )
     if incident:
         state, sentences = incident.state.value, words.about_incident(incident, evidence, verdict, transitions)
     else:
@@ -108,6 +126,9 @@ def gather(store: Store, target: Target, incident: Incident | None) -> View:
         sentences = words.about_target(target, baseline, latest, open_incidents)
     return View(
         title=words.title(target, incident, evidence),
+        subtitle=words.subtitle(target, incident, evidence),
+        kinds=tuple(words.kinds(evidence)),
+        is_intermittent=is_intermittent,
         state=state,
         sentences=tuple(sentences),
         target=target,
@@ -117,16 +138,20 @@ def gather(store: Store, target: Target, incident: Incident | None) -> View:
         transitions=transitions,
         steps=tuple(words.steps(incident)) if incident and incident.is_open else (),
         failing=() if is_about_replies else _failing(runs, window),
-        plot=evidence_plot(axis, verdicts, rows, kind, onset_at=window.onset_at, alarm_at=alarm_at) if axis else None,
+        plot=evidence_plot(axis, shown, rows, kind, onset_at=window.onset_at, alarm_at=alarm_at) if axis else None,
         groups=_groups(axis, rows, verdicts, verdict, kind=kind, window=window)
         if axis and verdict and is_about_replies
         else (),
         affected=affected,
-        pairs=pairs(store, target, baseline, rows, canary_ids=affected.told_by_replies, window=window)
-        if baseline and affected
-        else (),
+        pairs=shown_pairs,
         footer=_footer(runs),
     )
+
+
+def _named(affected: Table | None, evidence: IncidentEvidence, kind: Kind) -> tuple[str, ...]:
+    """Canaries whose replies are shown; the message's own example when no canary stands out by itself."""
+    found = affected.told_by_replies if affected else ()
+    return found or ((evidence.pair.canary_id,) if evidence.pair and kind is Kind.BEHAVIOUR else ())
 
 
 def _baseline(store: Store, target: Target, incident: Incident | None) -> Baseline | None:
@@ -135,10 +160,11 @@ def _baseline(store: Store, target: Target, incident: Incident | None) -> Baseli
     return next((b for b in store.baselines(target.name) if b.id == incident.baseline_id), None)
 
 
-def _telling(verdicts: Sequence[Verdict], incident: Incident | None) -> Verdict | None:
+def _telling(verdicts: Sequence[Verdict], incident: Incident | None, *, is_early: bool) -> Verdict | None:
     """The latest conclusive verdict; for an incident, the latest that still saw it: the most evidence about it."""
     until = incident.resolved_at if incident else None
-    conclusive = [v for v in verdicts if v.state in {State.STABLE, State.DRIFTED} and (until is None or v.at <= until)]
+    telling = {State.STABLE, State.DRIFTED, *([State.CALIBRATING] if is_early else [])}
+    conclusive = [v for v in verdicts if v.state in telling and (until is None or v.at <= until)]
     if incident is not None:
         drifted = [v for v in conclusive if (found := v.kind(incident.kind)) is not None and found.is_drifted]
         conclusive = drifted or conclusive
@@ -154,7 +180,7 @@ def _axis(rows: Sequence[SeriesRow], verdicts: Sequence[Verdict]) -> Axis | None
 def _kind(incident: Incident | None, verdict: Verdict | None) -> Kind:
     """Whose evidence the page draws: the incident's, else what has drifted, behaviour first."""
     if incident is not None:
-        return Kind.BEHAVIOUR if incident.kind is Kind.AVAILABILITY else incident.kind
+        return incident.kind if incident.kind in {Kind.BEHAVIOUR, Kind.PERFORMANCE} else Kind.BEHAVIOUR
     drifted = {found.kind for found in verdict.kinds if found.is_drifted} if verdict else set()
     return Kind.PERFORMANCE if drifted == {Kind.PERFORMANCE} else Kind.BEHAVIOUR
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftwatch.alert.evidence import IncidentEvidence, headline
-from driftwatch.alert.text import amount, count, duration, listing, when
+from driftwatch.alert.evidence import IncidentEvidence, headline, told
+from driftwatch.alert.text import amount, count, duration, listing, uncapped, when
 from driftwatch.domain import (
     Baseline,
     ChannelEvidence,
@@ -30,27 +30,31 @@ KINDS = {
     Kind.BEHAVIOUR: "Behaviour",
     Kind.PERFORMANCE: "Performance",
     Kind.AVAILABILITY: "Availability",
+    Kind.TRIPWIRE: "Tripwire",
 }
-
-CHANNELS = {
-    "prefix": "where a reply first parts from the accepted ones",
-    "wording": "which words are used",
-    "meaning": "what is said, whatever the words",
-    "shape": "length, structure, language, refusals",
-    "checks": "your own assertions that fail",
-    "spread": "how much repeated replies differ among themselves",
-    "novelty": "replies unlike every accepted one",
-    "latency": "time to answer; 0.5 is as accepted",
-    "tokens": "length of the reply; 0.5 is as accepted",
-}
-"""Channel → what it looks at. A channel that is not listed is shown by its name alone."""
 
 
 def title(target: Target, incident: Incident | None, evidence: IncidentEvidence) -> str:
-    """The page's heading."""
+    """The page's heading: the kind of change where one was borne out, else that something changed."""
     if incident is None:
         return target.name
+    return told(evidence) or subtitle(target, incident, evidence)
+
+
+def subtitle(target: Target, incident: Incident | None, evidence: IncidentEvidence) -> str:
+    """Which target, what about it, since when; empty without an incident."""
+    if incident is None:
+        return ""
     return headline(incident.kind, target.name, onset_at=incident.onset_at, n_runs=None, channels=evidence.channels)
+
+
+def kinds(evidence: IncidentEvidence) -> list[str]:
+    """Why the headline says what it says, and what else is borne out; sentences."""
+    if not evidence.kind_of_change:
+        return []
+    first, *others = evidence.kind_of_change
+    said = [f"Figures: {first.why}."] if first.why else []
+    return said + ([f"Also: {also}."] if (also := "; ".join(uncapped(other.text) for other in others)) else [])
 
 
 def about_incident(
@@ -61,6 +65,8 @@ def about_incident(
     found = verdict.kind(incident.kind) if verdict else None
     if verdict is not None and found is not None:
         said += _where(verdict, incident.kind)
+    if incident.kind is Kind.TRIPWIRE:
+        said += evidence.changes
     if incident.kind is Kind.AVAILABILITY and evidence.last_error:
         said.append(f"The last error: {evidence.last_error.rstrip('.')}.")
     last = transitions[-1] if transitions else None
@@ -82,7 +88,7 @@ def about_target(
         left = baseline.calibration_wanted - latest.n_calibration
         if left > 0:
             said.append(
-                f"No alarm is raised before {count(baseline.calibration_wanted, 'calibration run')} are in, "
+                f"The watch is armed after {count(baseline.calibration_wanted, 'calibration run')}, "
                 f"which takes at least another {duration(left * target.interval_s)}."
             )
     said += [
@@ -131,6 +137,8 @@ def _what(incident: Incident, verdict: Verdict | None) -> str:
             "them could be judged. This is not drift: while it lasts, driftwatch cannot tell whether behaviour has "
             "changed."
         )
+    if incident.kind is Kind.TRIPWIRE:
+        return "The endpoint reports something of itself that it had never reported since the baseline was begun."
     tense = ("get", "is") if incident.is_open else ("got", "was")
     if incident.kind is Kind.BEHAVIOUR:
         return f"The same requests to the same model name {tense[0]} replies unlike the accepted ones."

@@ -5,10 +5,19 @@ from __future__ import annotations
 from driftwatch.score.channel import Channel
 from driftwatch.score.channels import CHANNELS
 from driftwatch.score.embedder import Embedder, EmbeddingCache, open_embedder
-from driftwatch.score.explain import describe_change, medoid
+from driftwatch.score.explain import (
+    Change,
+    Effect,
+    Explanation,
+    KindOfChange,
+    describe_change,
+    explain,
+    far_replies,
+    medoid,
+)
 from driftwatch.score.reference import Reference, combine, score
 
-SCORING_VERSION = 1
+SCORING_VERSION = 2
 """Part of a series' identity: scores of two versions do not compare, so a new version starts new baselines.
 
 Add one when the same completions and anchors would give another value in any channel: another tokenisation, hash,
@@ -20,12 +29,18 @@ already. Say "scores change: re-baseline" in the changelog.
 __all__ = [
     "CHANNELS",
     "SCORING_VERSION",
+    "Change",
     "Channel",
+    "Effect",
     "Embedder",
     "EmbeddingCache",
+    "Explanation",
+    "KindOfChange",
     "Reference",
     "combine",
     "describe_change",
+    "explain",
+    "far_replies",
     "medoid",
     "open_embedder",
     "score",

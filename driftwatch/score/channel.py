@@ -26,6 +26,9 @@ class Channel:
     weighting: Literal["noise", "equal"]
     """``noise``: a canary counts the less, the more its own anchors differ. ``equal``: a share of something that is
     reported as such ("31 % of checks fail") and has to stay one."""
+    combining: Literal["mean", "odds"] = "mean"
+    """How canaries make the run's value. ``mean``: Σ w·v. ``odds``: Σ v/(1 − v), as a chance o/(1 + o): one canary far
+    out makes the run far out, whatever the others say."""
     applies: Callable[[Target, Canary], bool]
     measure: Measure
     """Mean over the run's repeats of the distance to the anchors; never looks at a failed completion."""
@@ -70,6 +73,14 @@ def mean(values: Iterable[float]) -> float:
     """
     known = [value for value in values if not math.isnan(value)]
     return math.fsum(known) / len(known) if known else math.nan
+
+
+def variance(values: Sequence[float]) -> float:
+    """Unbiased variance, the same in any order; NaN with fewer than two values."""
+    if len(values) < 2:  # noqa: PLR2004 - a variance takes two
+        return math.nan
+    centre = mean(values)
+    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
 
 
 def clip(value: float) -> float:

@@ -1,8 +1,9 @@
-"""Character 3-gram profiles: how alike two texts are worded, fast and without a vocabulary."""
+"""Profiles of character 3-grams and of words: how alike two texts are worded, fast and without a vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ _DECIMALS = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Profile:
-    """The square roots of a text's 3-gram counts, scaled to length 1 and kept sparse.
+    """The square roots of a text's 3-gram or word counts, scaled to length 1 and kept sparse.
 
     A dense row of ``N_BUCKETS`` would cost 64 KB per anchor; the buckets in use cost 1 to 10.
     """
@@ -53,10 +54,18 @@ def profile(text: str) -> Profile:
     points = np.frombuffer(text.ljust(3, "\0").encode("utf-32-le"), np.uint32).astype(np.uint64)
     # a code point has 21 bits, so three fit one key without collision
     keys = (points[:-2] << np.uint64(42)) | (points[1:-1] << np.uint64(21)) | points[2:]
-    counts = np.bincount(((keys * _GOLDEN) >> _SHIFT).astype(np.intp))
-    buckets = np.flatnonzero(counts)
-    # the squared roots are the counts, whose sum is the number of 3-grams
-    return Profile(buckets=buckets, values=np.sqrt(counts[buckets] / keys.size))
+    return _count(((keys * _GOLDEN) >> _SHIFT).astype(np.intp))
+
+
+def word_profile(words: Iterable[str]) -> Profile:
+    """Profile words that have no lone surrogates, without case; no words at all count as one empty word.
+
+    >>> word_profile(["It", "is", "it"]).buckets.size
+    2
+    """
+    # CRC-32 and not hash(), which differs from process to process; its highest 14 bits are as many as N_BUCKETS
+    keys = [zlib.crc32(word.encode()) >> 18 for word in "\0".join(words).casefold().split("\0")]
+    return _count(np.array(keys, np.intp))
 
 
 def stack(profiles: Sequence[Profile]) -> ProfileStack:
@@ -69,9 +78,9 @@ def stack(profiles: Sequence[Profile]) -> ProfileStack:
 
 
 def distances(one: Profile, others: ProfileStack) -> NDArray[np.float64]:
-    """Measure one text against n others: 0 for the same 3-grams in the same shares, 1 for none in common.
+    """Measure one text against n others: 0 for the same 3-grams (or words) in the same shares, 1 for none in common.
 
-    1 − Σ √(p·q) over the 3-gram shares p and q: the cosine distance of the square roots of the counts. The roots
+    1 − Σ √(p·q) over the shares p and q: the cosine distance of the square roots of the counts. The roots
     keep one frequent 3-gram (three spaces, ``===``) from outweighing all others.
 
     Source: Bhattacharyya (1943), Bull. Calcutta Math. Soc. 35, 99–109, the coefficient Σ √(p·q).
@@ -89,3 +98,12 @@ def distance_matrix(profiles: Sequence[Profile]) -> NDArray[np.float64]:
     """Measure n ≥ 1 texts against each other: (n, n), symmetric, diagonal 0."""
     together = stack(profiles)
     return np.stack([distances(one, together) for one in profiles])
+
+
+def _count(hit: NDArray[np.intp]) -> Profile:
+    # sorting a reply's few hundred hits is several times faster than counting them over all the buckets
+    ordered = np.sort(hit)
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    counts = np.diff(starts, append=ordered.size)
+    # the squared roots are the counts, whose sum is the number of 3-grams or words
+    return Profile(buckets=ordered[starts], values=np.sqrt(counts / ordered.size))

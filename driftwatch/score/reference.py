@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driftwatch.domain import Canary, Completion, Score, Target
-from driftwatch.score.channel import Channel, clip, mean
+from driftwatch.score.channel import Channel, clip, mean, variance
 from driftwatch.score.channels import CHANNELS
+from driftwatch.score.channels.novelty import is_prose, typical_variances
 from driftwatch.score.embedder import Embedder
 from driftwatch.score.reading import Anchors, Reading, read
 
 _LEAST_VARIANCE = 1e-6
 """Added to every variance before it divides: canaries whose anchors never differ weigh the same, not infinitely."""
+_SUREST = 1.0 - 1e-9
+"""A chance of 1 has no odds."""
 _MOST_MISSING = 0.5 + 1e-9
 """Weight that may be imputed. Beyond half, a value would say more about the baseline than about the run."""
 
@@ -65,14 +68,16 @@ class Reference:
         """
         known = [c for canary in target.canaries for c in anchors.get(canary.id, ())]
         by_canary = _by_canary(target, read(known, embedder))
-        prepared = {canary_id: Anchors(readings) for canary_id, readings in by_canary.items()}
+        alone = {canary_id: Anchors(readings) for canary_id, readings in by_canary.items()}
+        typical = typical_variances(alone[canary.id] for canary in target.canaries if is_prose(target, canary))
+        prepared = {canary_id: anchors.among(typical) for canary_id, anchors in alone.items()}
         left_out = {canary_id: those.left_out() for canary_id, those in prepared.items()}
         weighings = {}
         for name, channel in CHANNELS.items():
             if channel.needs_embedder and embedder is None:
                 continue
             values = {
-                canary.id: channel.anchor_values(prepared[canary.id], left_out[canary.id], canary)
+                canary.id: channel.anchor_values(prepared[canary.id], left_out[canary.id], _as_asked(target, canary))
                 for canary in target.canaries
                 if channel.applies(target, canary) and _is_measurable(channel, prepared[canary.id], canary)
             }
@@ -94,7 +99,7 @@ def score(reference: Reference, completions: Sequence[Completion]) -> tuple[Scor
     """
     embedder = reference.embedder if any(CHANNELS[name].needs_embedder for name in reference.weighings) else None
     by_canary = _by_canary(reference.target, read(completions, embedder))
-    canaries = {canary.id: canary for canary in reference.target.canaries}
+    canaries = {canary.id: _as_asked(reference.target, canary) for canary in reference.target.canaries}
     scores = []
     for name, weighing in reference.weighings.items():
         values = {}
@@ -108,10 +113,11 @@ def score(reference: Reference, completions: Sequence[Completion]) -> tuple[Scor
 
 
 def combine(reference: Reference, channel: str, by_canary: Mapping[str, float]) -> float:
-    """Add the canaries' values up to the run's: S = Σ w_c · value_c.
+    """Add the canaries' values up to the run's: S = Σ w_c · value_c, or as odds where the channel says so.
 
-    A canary without a value is imputed by its leave-one-out anchor mean, so that one failed request does not move
-    the series by the difference between canaries.
+    For n canaries the odds are o = n · Σ w_c · value_c/(1 − value_c) and S = o/(1 + o). A canary without a value is
+    imputed by its leave-one-out anchor mean, so that one failed request does not move the series by the difference
+    between canaries.
 
     Args:
         reference: holds the weights.
@@ -124,6 +130,7 @@ def combine(reference: Reference, channel: str, by_canary: Mapping[str, float]) 
     weighing = reference.weighings.get(channel)
     if weighing is None:
         return math.nan
+    adds_odds = CHANNELS[channel].combining == "odds"
     parts, missing, unknown = [], [], []
     for canary_id, weight in weighing.weights.items():
         value = by_canary.get(canary_id, math.nan)
@@ -133,10 +140,18 @@ def combine(reference: Reference, channel: str, by_canary: Mapping[str, float]) 
         if math.isnan(value):
             unknown.append(weight)
         else:
-            parts.append(weight * value)
+            parts.append(weight * (_odds(value) if adds_odds else value))
     if math.fsum(missing) > _MOST_MISSING:
         return math.nan
-    return clip(math.fsum(parts) / (1.0 - math.fsum(unknown)))
+    total = math.fsum(parts) / (1.0 - math.fsum(unknown))
+    if adds_odds:
+        odds = len(weighing.weights) * total
+        return odds / (1.0 + odds)
+    return clip(total)
+
+
+def _odds(chance: float) -> float:
+    return chance / (1.0 - min(chance, _SUREST))
 
 
 def _by_canary(target: Target, readings: Sequence[Reading]) -> dict[str, list[Reading]]:
@@ -147,19 +162,24 @@ def _by_canary(target: Target, readings: Sequence[Reading]) -> dict[str, list[Re
     return grouped
 
 
+def _as_asked(target: Target, canary: Canary) -> Canary:
+    """The canary with the number of repeats that a run asks: the noise of a share depends on it."""
+    return replace(canary, repeats=target.repeats_for(canary))
+
+
 def _is_measurable(channel: Channel, anchors: Anchors, canary: Canary) -> bool:
     """Whether the channel can value these anchors at all: a canary that never can be must not count as missing."""
     return not channel.needs_anchors or not math.isnan(channel.measure(tuple(anchors), anchors, canary))
 
 
 def _weigh(values: Mapping[str, Sequence[float]], *, equally: bool) -> Weighing:
-    variances = {canary_id: math.nan if equally else _variance(those) for canary_id, those in values.items()}
+    variances = {canary_id: math.nan if equally else variance(those) for canary_id, those in values.items()}
     typical = mean(variances.values())
     if math.isnan(typical):
         typical = 0.0
     raw = {}
-    for canary_id, variance in variances.items():
-        own = typical if math.isnan(variance) else variance
+    for canary_id, known in variances.items():
+        own = typical if math.isnan(known) else known
         raw[canary_id] = 1.0 / (0.5 * own + 0.5 * typical + _LEAST_VARIANCE)
     total = math.fsum(raw.values())
     means = {canary_id: mean(those) for canary_id, those in values.items()}
@@ -168,11 +188,3 @@ def _weigh(values: Mapping[str, Sequence[float]], *, equally: bool) -> Weighing:
         weights={canary_id: weight / total for canary_id, weight in raw.items()},
         anchor_means={canary_id: overall if math.isnan(m) else m for canary_id, m in means.items()},
     )
-
-
-def _variance(values: Sequence[float]) -> float:
-    """Unbiased variance, the same in any order; NaN with fewer than two values."""
-    if len(values) < 2:  # noqa: PLR2004 - a variance takes two
-        return math.nan
-    centre = mean(values)
-    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)

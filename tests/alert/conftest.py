@@ -36,7 +36,15 @@ PAIR = {
 EVIDENCE: dict[Kind, dict[str, Any]] = {
     Kind.BEHAVIOUR: {
         "headline": "support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs)",
-        "changes": ["Replies are 2.1 times as long (median 31 words before, 66 since)."],
+        "kind_of_change": [
+            {"kind": "longer", "text": "Replies got 2.1 times as long", "why": "median 31 → 66 words"},
+            {"kind": "JSON broken", "text": "JSON replies are broken (98 % → 61 % parse)", "why": "98 % → 61 %"},
+        ],
+        "changes": [
+            "replies that parse as JSON: 98 % → 61 % (−37 points [−45, −29])",
+            "replies are 113 % longer [94, 131] (median 31 → 66 words)",
+        ],
+        "affected": {"n": 12, "of": 14, "names": ["support/refund"]},
         "onset_at": "2026-03-16T09:00:00+00:00",
         "alarm_at": "2026-03-16T14:00:00+00:00",
         "runs_since_onset": 6,
@@ -91,6 +99,12 @@ EVIDENCE: dict[Kind, dict[str, Any]] = {
         "outcomes": {"timeout": 30, "rate_limited": 12},
         "last_error": "the endpoint did not answer within 60 s",
         "failing_since": "2026-03-16T09:00:00+00:00",
+        "model": "gpt-4o",
+        "provider": "openai",
+    },
+    Kind.TRIPWIRE: {
+        "headline": "support-bot names another model: m-1 → m-2, since Mon 16 Mar 09:00 UTC",
+        "changes": ["The endpoint names another model: m-1 → m-2, since Mon 16 Mar 09:00 UTC, on all canaries."],
         "model": "gpt-4o",
         "provider": "openai",
     },

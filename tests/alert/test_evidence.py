@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, strategies as st
 
 from driftwatch.alert.evidence import (
+    Affected,
     BaselineRef,
     CanaryShift,
     Change,
     ChannelShift,
+    EffectSize,
     IncidentEvidence,
+    KindOfChange,
     Pair,
     build,
     headline,
+    told,
     trend,
 )
 from driftwatch.domain import (
     Baseline,
     BaselineState,
+    Canary,
     CanaryEvidence,
     ChannelEvidence,
     Completion,
@@ -105,14 +111,19 @@ def test_a_built_incident_survives_the_store_whole():
         ),
         baseline=BASELINE,
         alarm_budget="at most one false alarm per year",
+        kind_of_change=(KindOfChange(kind="longer", text="Replies got longer", why="median 1 → 2 words"),),
         changes=("Replies are longer.",),
+        effects=(EffectSize(name="length", unit="ratio", before=1.0, after=2.0, change=2.0, low=1.5, high=2.5),),
         pair=Pair(canary_id="a/2", prompt="p", before="b", after="a", before_completion_id=1, after_completion_id=2),
         served_model=Change(before="m-1", after="m-2"),
         fingerprint=Change(before="fp_1", after=None),
     )
     assert IncidentEvidence.from_json(json.loads(json.dumps(stored, allow_nan=False))) == IncidentEvidence(
         headline="support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs)",
+        kind_of_change=(KindOfChange(kind="longer", text="Replies got longer", why="median 1 → 2 words"),),
         changes=("Replies are longer.",),
+        effects=(EffectSize(name="length", unit="ratio", before=1.0, after=2.0, change=2.0, low=1.5, high=2.5),),
+        affected=Affected(n=1, of=1, names=("a/2",)),
         onset_at=ONSET,
         alarm_at=ALARM,
         runs_since_onset=6,
@@ -255,3 +266,40 @@ keys = st.sampled_from(list(IncidentEvidence.__dataclass_fields__))
 def test_any_json_can_be_read_and_stored_again(stored):
     read = IncidentEvidence.from_json(stored)
     assert read == IncidentEvidence.from_json(json.loads(json.dumps(read.to_json(), allow_nan=False)))
+
+
+def test_the_kind_of_change_is_told_with_where_and_since_when():
+    kind = KindOfChange(kind="shorter", text="Replies got 41 % shorter")
+    full = IncidentEvidence(kind_of_change=(kind,), affected=Affected(n=1, of=1), onset_at=ONSET, runs_since_onset=1)
+    assert told(full) == "Replies got 41 % shorter on 1 of 1 canary since Mon 16 Mar 09:00 UTC (1 run)"
+    assert told(IncidentEvidence(kind_of_change=(kind,), affected=Affected(n=0, of=3))) == "Replies got 41 % shorter"
+    assert told(IncidentEvidence(changes=("replies are shorter",))) is None
+
+
+def test_canaries_are_counted_once_however_many_channels_list_them():
+    stored = build(
+        Kind.BEHAVIOUR,
+        target=replace(TARGET, canaries=tuple(Canary(id=f"a/{i}", suite="a", messages=()) for i in range(5))),
+        verdict=verdict(
+            drifted(Kind.BEHAVIOUR),
+            channels=(
+                channel("wording", Kind.BEHAVIOUR, 0.7, canary("a/2", 900.0, True), canary("a/1", 90.0, True)),
+                channel("shape", Kind.BEHAVIOUR, 0.3, canary("a/2", 9.0, True), canary("a/3", 2.0)),
+            ),
+        ),
+    )
+    assert stored["affected"] == {"n": 2, "of": 5, "names": ["a/2", "a/1"]}
+
+
+def test_half_a_kind_of_change_is_left_out():
+    kinds = [{"kind": "longer"}, {"text": "no kind"}, 7, {"kind": "longer", "text": "Replies got longer", "why": 3}]
+    read = IncidentEvidence.from_json({"kind_of_change": kinds, "effects": [{"name": "x"}], "affected": {"n": 1}})
+    assert read.kind_of_change == (KindOfChange(kind="longer", text="Replies got longer"),)
+    assert (read.effects, read.affected) == ((), None)
+
+
+def test_a_kind_that_counts_its_own_canaries_is_told_with_these():
+    kind = KindOfChange(kind="JSON broken", text="JSON replies are broken", n_canaries=1)
+    found = IncidentEvidence(kind_of_change=(kind,), affected=Affected(n=4, of=5))
+    assert told(found) == "JSON replies are broken on 1 of 5 canaries"
+    assert told(IncidentEvidence(kind_of_change=(kind,))) == "JSON replies are broken"

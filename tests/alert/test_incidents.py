@@ -18,20 +18,28 @@ from driftwatch.domain import (
     IncidentState,
     Kind,
     KindEvidence,
+    Level,
     State,
     Step,
     Target,
+    Tripwire,
     Verdict,
+    Wire,
 )
 from driftwatch.errors import UsageError
 
 START = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 TARGET = Target(name="support-bot", provider="openai", model="gpt-4o", canaries=(), receivers=("oncall", "log"))
 BEHAVIOUR, PERFORMANCE, AVAILABILITY = Kind.BEHAVIOUR, Kind.PERFORMANCE, Kind.AVAILABILITY
+TRIPWIRE = Kind.TRIPWIRE
 
 
 def verdict(
-    state: State, *drifted: Kind, hours: int = 0, watched: tuple[Kind, ...] = (BEHAVIOUR, PERFORMANCE)
+    state: State,
+    *drifted: Kind,
+    hours: int = 0,
+    watched: tuple[Kind, ...] = (BEHAVIOUR, PERFORMANCE),
+    tripwires: tuple[Tripwire, ...] = (),
 ) -> Verdict:
     at = START + timedelta(hours=hours)
     return Verdict(
@@ -54,6 +62,7 @@ def verdict(
             )
             for kind in watched
         ),
+        tripwires=tripwires,
     )
 
 
@@ -157,10 +166,62 @@ def test_a_stable_verdict_resolves_and_tells_the_receivers(kind, reason, state):
     )
 
 
-@pytest.mark.parametrize("state", [State.CALIBRATING, State.INCONCLUSIVE])
-def test_a_verdict_that_concludes_nothing_neither_opens_nor_resolves_drift(state):
-    assert advance(verdict(state, BEHAVIOUR, PERFORMANCE)) == []
-    assert advance(verdict(state), [incident(BEHAVIOUR), incident(PERFORMANCE, 8)]) == []
+def test_a_verdict_that_concludes_nothing_neither_opens_nor_resolves_drift():
+    assert advance(verdict(State.INCONCLUSIVE, BEHAVIOUR, PERFORMANCE)) == []
+    assert advance(verdict(State.INCONCLUSIVE), [incident(BEHAVIOUR), incident(PERFORMANCE, 8)]) == []
+
+
+def test_calibration_opens_nothing_and_ends_what_its_provisional_evidence_says_is_over():
+    assert advance(verdict(State.CALIBRATING, BEHAVIOUR, PERFORMANCE)) == []
+    assert advance(verdict(State.CALIBRATING, watched=()), [incident(BEHAVIOUR)]) == [], "no evidence, no end"
+    assert edges(advance(verdict(State.CALIBRATING), [incident(BEHAVIOUR)])) == [
+        (BEHAVIOUR, IncidentState.OPEN, IncidentState.RESOLVED)
+    ]
+
+
+def test_a_kind_that_cannot_be_judged_neither_opens_nor_resolves():
+    found = verdict(State.DRIFTED, PERFORMANCE)
+    kinds = tuple(replace(kind, problem="the calibration drifted") for kind in found.kinds)
+    assert advance(replace(found, kinds=kinds), [incident(BEHAVIOUR)]) == []
+
+
+# ---------------------------------------------------------------- tripwires
+
+
+def tripped(level=Level.PAGE, wire=Wire.SERVED_MODEL):
+    return Tripwire(wire=wire, level=level, before=("m-1",), after=("m-2",), canaries=("a",), since=START)
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_paged_tripwire_opens_one_incident_in_any_state_and_ends_with_its_wire(state):
+    found = verdict(state, tripwires=(tripped(), tripped(wire=Wire.FINGERPRINT)))
+    assert edges(advance(found)) == [(TRIPWIRE, None, IncidentState.OPEN)]
+    assert advance(found, [incident(TRIPWIRE)]) == []
+    (step,) = advance(verdict(state), [incident(TRIPWIRE)])
+    assert (step.after, step.reason) == (
+        IncidentState.RESOLVED,
+        "the endpoint reports again what it reported before",
+    )
+
+
+def test_a_noticed_tripwire_opens_nothing():
+    assert advance(verdict(State.STABLE, tripwires=(tripped(Level.NOTICE),))) == []
+
+
+def test_a_tripwire_beside_a_change_of_behaviour_is_one_page():
+    found = verdict(State.DRIFTED, BEHAVIOUR, tripwires=(tripped(),))
+    assert edges(advance(found)) == [(BEHAVIOUR, None, IncidentState.OPEN)]
+    assert advance(found, [incident(BEHAVIOUR)]) == []
+    assert edges(advance(found, [incident(TRIPWIRE)])) == [(BEHAVIOUR, None, IncidentState.OPEN)], "the graver news"
+
+
+def test_refusals_that_a_tripwire_has_told_are_not_told_as_an_outage_too():
+    refused = (tripped(wire=Wire.ERRORS),)
+    assert advance(verdict(State.INCONCLUSIVE, tripwires=refused), [incident(TRIPWIRE)], streak=3) == []
+    quiet = (tripped(Level.NOTICE, Wire.ERRORS),)
+    assert edges(advance(verdict(State.INCONCLUSIVE, tripwires=quiet), streak=3)) == [
+        (AVAILABILITY, None, IncidentState.OPEN)
+    ]
 
 
 def test_a_kind_that_was_not_measured_stays_as_it_is():
@@ -212,9 +273,15 @@ def test_a_measured_run_ends_an_availability_incident(state):
     assert (step.after, step.reason) == (IncidentState.RESOLVED, "the target can be measured again")
 
 
-@pytest.mark.parametrize(("state", "streak"), [(State.INCONCLUSIVE, 0), (State.CALIBRATING, 1)])
-def test_a_run_that_was_not_measured_leaves_availability_open(state, streak):
-    assert advance(verdict(state), [incident(AVAILABILITY)], streak=streak) == []
+@pytest.mark.parametrize("state", [State.INCONCLUSIVE, State.CALIBRATING])
+def test_a_run_that_was_not_measured_leaves_availability_open(state):
+    assert advance(verdict(state), [incident(AVAILABILITY)], streak=1) == []
+
+
+def test_a_run_that_was_answered_ends_availability_though_it_cannot_be_judged():
+    assert edges(advance(verdict(State.INCONCLUSIVE), [incident(AVAILABILITY)])) == [
+        (AVAILABILITY, IncidentState.OPEN, IncidentState.RESOLVED)
+    ]
 
 
 def test_incidents_of_other_targets_and_resolved_ones_are_ignored():
@@ -347,7 +414,8 @@ def test_in_any_history_every_edge_is_legal_and_has_its_cause(history):
             else:
                 assert step.before is board[step.incident_id].state
                 found = told.kind(step.kind)
-                assert (is_conclusive and not found.is_drifted) if found else streak == 0
+                is_said = state is not State.INCONCLUSIVE
+                assert (is_said and not found.is_drifted) if found else streak == 0
         for step in steps:
             apply(board, step)
         now_open = [i for i in board.values() if i.is_open]

@@ -28,7 +28,10 @@ def test_the_title_says_what_happened_to_which_target(announce, *, kind, after, 
 
 
 def test_the_first_sentence_is_enough_to_act_on(announce):
-    assert compose(announce()).summary[0] == "support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs)."
+    assert (
+        compose(announce()).summary[0]
+        == "Replies got 2.1 times as long on 12 of 14 canaries since Mon 16 Mar 09:00 UTC (6 runs)."
+    )
 
 
 def test_a_person_is_told_how_sure_driftwatch_is_and_what_the_figure_means(announce):
@@ -42,7 +45,7 @@ def test_a_closed_incident_says_who_ended_it_and_what_it_was(announce):
     message = compose(announce(Kind.BEHAVIOUR, RESOLVED, author="ana", reason="a planned release"))
     assert message.summary == (
         "ana closed incident 12 of support-bot: a planned release.",
-        "What it was about: support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs).",
+        "What it was about: replies got 2.1 times as long on 12 of 14 canaries since Mon 16 Mar 09:00 UTC (6 runs).",
         "Opened Mon 16 Mar 14:00 UTC, 5 h 10 min before this message.",
     )
 
@@ -142,3 +145,17 @@ def test_names_and_errors_from_outside_stay_on_one_harmless_line(announce):
     )
     texts = [message.title, *message.summary, *commands(message), *(value for _, value in message.fields)]
     assert not [text for text in texts if {"\n", "\x1b", "\u202e"} & set(text)]
+
+
+def test_the_kind_of_change_comes_first_then_its_figures_and_what_else_is_borne_out(announce):
+    summary = compose(announce()).summary
+    assert summary[1:3] == (
+        "Figures: median 31 → 66 words.",
+        "Also: JSON replies are broken (98 % → 61 % parse).",
+    )
+
+
+def test_a_kind_from_a_hostile_store_is_shown_in_one_safe_line(announce):
+    kinds = [{"kind": "longer", "text": "Replies\x1b[31m got\nlonger", "why": "a\u202eb"}]
+    summary = compose(announce(evidence={"kind_of_change": kinds})).summary
+    assert summary[:2] == ("Replies⟨U+001B⟩[31m got longer.", "Figures: a⟨U+202E⟩b.")

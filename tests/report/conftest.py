@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from driftwatch.domain import Canary, Check, Incident, Message, Target, Verdict
+from driftwatch.domain import Canary, Check, Incident, Kind, Message, Target, Verdict
 from driftwatch.pipeline import Line, Pipeline
 from driftwatch.providers import PROVIDERS, Connection
 from driftwatch.replay import Gate
@@ -127,8 +127,9 @@ class World:
         asyncio.run(work())
 
     def incident(self) -> Incident:
-        """The only incident there is."""
-        (incident,) = self.store.incidents()
+        """The only incident there is, but for tripwires beside one of behaviour."""
+        found = self.store.incidents()
+        (incident,) = [i for i in found if i.kind is not Kind.TRIPWIRE] or found
         return incident
 
     def page(self, incident: Incident | None = None) -> str:

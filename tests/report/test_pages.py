@@ -11,6 +11,8 @@ from driftwatch import rebaseline
 from driftwatch.alert import incidents
 from driftwatch.domain import IncidentState, Kind, State
 from driftwatch.report import gather
+from driftwatch.report.canaries import pairs
+from driftwatch.report.figures import Window
 from driftwatch.usage import Price
 
 # ---------------------------------------------------------------- an incident
@@ -18,7 +20,12 @@ from driftwatch.usage import Price
 
 def test_a_behaviour_page_says_what_where_and_since_when(drifted, read):
     page = read(drifted.page(drifted.incident()))
-    assert page.inside("h1") == ["support behaves differently since Tue 10 Mar 06:00 UTC"]
+    (heading,) = page.inside("h1")
+    assert re.fullmatch(
+        r"A different model likely answers on 4 of 4 canaries since Tue 10 Mar 06:00 UTC \(\d+ runs\)", heading
+    )
+    assert "support behaves differently since Tue 10 Mar 06:00 UTC Figures: on 4 of 4 canaries replies lie" in page.text
+    assert "Also: JSON replies are broken (100 % → 0 % parse)." in page.text
     (lead,) = re.findall(r'class="lead">(.*?)</p>', page.html)
     assert re.fullmatch(
         r"The same requests to the same model name get replies unlike the accepted ones\. "
@@ -187,7 +194,8 @@ def test_a_performance_page_says_that_the_replies_are_as_accepted(make_world, re
     incident = world.incident()
     assert incident.kind is Kind.PERFORMANCE
     page = read(world.page(incident))
-    assert "support answers more slowly since" in page.inside("h1")[0]
+    assert page.inside("h1")[0].startswith("Replies take ")
+    assert "support answers more slowly since" in page.text
     assert "What the replies say is as accepted; how fast they come or how long they are is not." in page.text
     assert "It shows most in latency" in page.text
     assert page.inside("h3") == ["Performance", "Behaviour"]
@@ -269,7 +277,7 @@ def test_a_target_that_never_ran_has_a_page(make_world, read):
         (1, "Calibrating: 0 of 24 runs."),
         (
             2,
-            "No alarm is raised before 24 calibration runs are in, which takes at least another 5 d 18 h.",
+            "The watch is armed after 24 calibration runs, which takes at least another 5 d 18 h.",
         ),
         (24, "Calibrating: 23 of 24 runs."),
         (25, "Calibrated on 24 runs; the next run is judged."),
@@ -355,3 +363,20 @@ def test_the_lines_of_a_long_watch_are_thinned(drifted, monkeypatch):
     whole = len(drifted.page(drifted.incident()))
     monkeypatch.setattr("driftwatch.report.plot.MAX_POINTS", 10)
     assert len(drifted.page(drifted.incident())) < whole - 1000
+
+
+def test_an_intermittent_fault_is_shown_by_its_own_replies_not_by_the_typical_ones(make_world, script):
+    world = make_world(is_quiet=True)
+    before = script()["personas"]["before"]["answers"]
+    mixed = {name: [*those * 3, "Bananas grow in the tropics, nobody asked"] for name, those in before.items()}
+    world.script = script(mixed, change_at=world.slot(world.n_runs))
+    world.run(12)
+    baseline = world.store.current_baseline(world.target.name)
+    rows = world.store.series(baseline.id)
+    window = Window(onset_at=world.slot(world.n_runs - 12), end_at=None)
+    names = [canary.id for canary in world.target.canaries]
+    shown = pairs(world.store, world.target, baseline, rows, canary_ids=names, window=window, far_only=True)
+    assert shown
+    assert all("Bananas grow" in "".join(piece.text for piece in pair.after) for pair in shown)
+    usual = pairs(world.store, world.target, baseline, rows, canary_ids=names, window=window)
+    assert not any("Bananas grow" in "".join(piece.text for piece in pair.after) for pair in usual)

@@ -29,13 +29,27 @@ def make_canary(name="capital", **fields):
     return Canary(id=f"core/{name}", suite="core", messages=(Message(role="user", content="?"),), **fields)
 
 
+def told(text):
+    """Log-probabilities of a first token that depend on the text alone, as an endpoint tells them."""
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
+    top = [[word, -0.1 - digest[i] / 32] for i, word in enumerate(("It", "The", text[:3]))]
+    return [{"token": top[0][0], "logprob": top[0][1], "top": top}]
+
+
 def make_reply(text="", *, canary="capital", ok=True, **fields):
     return Completion(
         canary_id=f"core/{canary}",
         canary_hash="h",
         outcome=Outcome.OK if ok else Outcome.TIMEOUT,
         text=text,
-        **{"repeat": 0, "at": AT, "latency_s": 1.0, "finish_reason": "stop", "output_tokens": 10, **fields},
+        **{
+            "repeat": 0,
+            "at": AT,
+            "latency_s": 1.0,
+            "finish_reason": "stop",
+            "output_tokens": 10,
+            **fields,
+        },
     )
 
 
@@ -46,5 +60,5 @@ def make_target(*canaries, **fields):
 
 @pytest.fixture(scope="session")
 def make():
-    """The builders: ``make.canary``, ``make.reply``, ``make.target``, ``make.embedder``."""
-    return SimpleNamespace(canary=make_canary, reply=make_reply, target=make_target, embedder=HashedEmbedder)
+    """The builders: ``make.canary``, ``make.reply``, ``make.target``, ``make.embedder``, ``make.told``."""
+    return SimpleNamespace(canary=make_canary, reply=make_reply, target=make_target, embedder=HashedEmbedder, told=told)

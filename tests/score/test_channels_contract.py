@@ -36,23 +36,24 @@ def measure(make):
 
     def run(channel, texts, anchors, **fields):
         embedder = make.embedder()
-        readings = read([make.reply(text, repeat=i, **fields) for i, text in enumerate(texts)], embedder)
-        accepted = Anchors(read([make.reply(text, repeat=i) for i, text in enumerate(anchors)], embedder))
-        return channel.measure(readings, accepted, canary)
+        made = [make.reply(text, repeat=i, logprobs=make.told(text), **fields) for i, text in enumerate(texts)]
+        accepted = [make.reply(text, repeat=i, logprobs=make.told(text)) for i, text in enumerate(anchors)]
+        return channel.measure(read(made, embedder), Anchors(read(accepted, embedder)), canary)
 
     return run
 
 
-def test_there_are_nine_channels_and_each_is_listed_under_its_name():
+def test_there_are_thirteen_channels_and_each_is_listed_under_its_name():
     assert list(CHANNELS) == [
-        "prefix", "wording", "meaning", "shape", "checks", "spread", "novelty", "latency", "tokens",
+        "label", "surprise", "prefix", "wording", "meaning", "shape", "checks", "tools", "spread", "novelty", "logprob",
+        "latency", "tokens",
     ]  # fmt: skip
     assert [c.name for c in CHANNELS.values()] == list(CHANNELS)
 
 
 def test_performance_is_never_called_behaviour():
     assert {"latency", "tokens"} == {c.name for c in CHANNELS.values() if c.kind is Kind.PERFORMANCE}
-    assert {"spread", "tokens"} == {c.name for c in CHANNELS.values() if c.two_sided}
+    assert {"spread", "surprise", "tokens"} == {c.name for c in CHANNELS.values() if c.two_sided}
     assert all(c.kind in (Kind.BEHAVIOUR, Kind.PERFORMANCE) for c in CHANNELS.values())
 
 
@@ -105,8 +106,8 @@ def test_an_empty_text_is_a_reply(channel, measure):
 def test_measuring_twice_gives_the_same_and_changes_nothing(channel, make):
     canary = make.canary(checks=(Check(kind="contains", argument="Paris"),))
     calls = (ToolCall(name="find", arguments='{"a": 1}'),)
-    run = [make.reply("Paris.", tool_calls=calls), make.reply("It is Paris.", repeat=1)]
-    accepted = [make.reply("Paris."), make.reply("Rome."), make.reply("Paris!")]
+    run = [make.reply("Paris.", tool_calls=calls, logprobs=make.told("P")), make.reply("It is Paris.", repeat=1)]
+    accepted = [make.reply("Paris."), make.reply("Rome.", logprobs=make.told("R")), make.reply("Paris!")]
     before = copy.deepcopy((run, accepted))
 
     def once():
@@ -122,6 +123,6 @@ def test_failures_are_never_read(make):
 
 
 def test_without_embeddings_only_meaning_is_unmeasurable(channel, make):
-    readings = read([make.reply("Paris."), make.reply("Rome.")])
+    readings = read([make.reply(text, logprobs=make.told(text)) for text in ("Paris.", "Rome.")])
     canary = make.canary(checks=(Check(kind="contains", argument="Paris"),))
     assert math.isnan(channel.measure(readings, Anchors(readings), canary)) == channel.needs_embedder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -134,11 +135,47 @@ def test_checks_is_the_share_that_fails(measure, make):
     assert not CHANNELS["checks"].applies(make.target(), make.canary())
 
 
+WEATHER = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object", "required": ["city"]}},
+}
+TIME = {"type": "function", "function": {"name": "time"}}
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ((), 0.5),  # in words: another choice
+        ((("weather", '{"city": "Rome"}'),), 0.0),  # what it says is not asked here
+        ((("weather", '{"town": "Rome"}'),), 0.5),  # does not fit
+        ((("weather", '{"city": "Ro'),), 0.5),  # cut off
+        ((("time", "{}"),), 0.5),  # another one
+        ((("time", "{}"), ("weather", '{"city": "Rome"}')), 0.25),  # one of two shared
+        ((("weather", '{"city": "a"}'), ("weather", '{"city": "b"}')), 0.25),  # one call too many
+        ((("forecast", "{}"),), 1.0),  # an invented one
+        ((("weather", "[" * 100_000),), 0.5),
+    ],
+)
+def test_tools_is_the_choice_and_the_fit_of_the_arguments(measure, make, calls, expected):
+    canary = make.canary(tools=(WEATHER, TIME))
+    usual = make.reply("", tool_calls=(ToolCall(name="weather", arguments='{"city": "Paris"}'),))
+    got = make.reply("", tool_calls=tuple(ToolCall(name=name, arguments=arguments) for name, arguments in calls))
+    assert measure("tools", [got], [usual], canary) == pytest.approx(expected)
+    assert measure("tools", [got], [got, got], canary) == 0.0, "what was broken before is no drift"
+
+
+def test_tools_applies_where_there_are_tools(make):
+    assert CHANNELS["tools"].applies(make.target(), make.canary(tools=(TIME,)))
+    assert not CHANNELS["tools"].applies(make.target(), make.canary())
+
+
 def test_spread_is_the_mean_over_pairs_of_repeats(measure, make):
     # abcd–abce ½, abcd–xyz 1, abce–xyz 1
     assert measure("spread", ["abcd", "abce", "xyz"], []) == pytest.approx(2.5 / 3)
     assert CHANNELS["spread"].applies(make.target(repeats=2), make.canary())
     assert not CHANNELS["spread"].applies(make.target(repeats=1), make.canary())
+    assert CHANNELS["spread"].applies(make.target(repeats=1), make.canary(repeats=2))
+    assert not CHANNELS["spread"].applies(make.target(repeats=2), make.canary(repeats=1))
 
 
 def test_novelty_finds_the_one_foreign_reply_in_twenty(measure):
@@ -147,16 +184,50 @@ def test_novelty_finds_the_one_foreign_reply_in_twenty(measure):
 
     anchors = [own(i) for i in range(10, 26)]
     run = [own(i) for i in range(12, 24)] + [own(i) for i in range(12, 19)]
-    assert measure("novelty", run, anchors) == 0.0
-    assert measure("novelty", [*run, "Certainly! Returns are handled by our partners."], anchors) == pytest.approx(
-        1 / 20
-    )
+    assert measure("novelty", run, anchors) < 0.01
+    assert measure("novelty", [*run, "Certainly! Returns are handled by our partners."], anchors) > 0.9
 
 
-def test_novelty_is_strict_so_an_equal_text_is_never_new(measure):
+def test_novelty_is_the_odds_of_how_many_deviations_a_reply_is_out(measure):
+    # alike but for one: distances to the others 1/3 three times and 1, in 3-grams and in words; of a foreign reply 1
+    anchors = ["abcd", "abcd", "abcd", "wxyz"]
+    centre, variance = 0.5, 1 / 9
+    z = (1 - centre) / math.sqrt(variance + 0.02**2 + (centre / 16) ** 2)
+    odds = (z / 5) ** 4
+    assert measure("novelty", ["mnop"], anchors) == pytest.approx(odds / (1 + odds))
+    assert measure("novelty", ["mnop", "abcd"], anchors) == pytest.approx((odds / 2) / (1 + odds / 2))
+    assert measure("novelty", ["abcd"], anchors) == 0.0, "nearer than the anchors are to each other"
+
+
+def test_a_text_equal_to_the_anchors_is_never_new(measure):
     assert measure("novelty", ["Paris.", "Paris."], ["Paris.", "Paris.", "Paris."]) == 0.0
-    assert measure("novelty", ["Paris.", "Rome"], ["Paris.", "Paris.", "Paris."]) == 0.5
     assert measure("novelty", ["Paris.", "Rome"], ["Paris.", "Rome"]) == 0.0
+
+
+def test_a_comma_in_a_text_that_never_varied_is_not_foreign_and_another_text_is(measure):
+    usual = "The capital of France is Paris, which lies on the river Seine in the north of the country."
+    assert measure("novelty", [usual.replace("Paris,", "Paris")], [usual] * 8) < 0.15
+    assert measure("novelty", ["I'm sorry, but I can't help with that."], [usual] * 8) > 0.99
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 50])
+def test_novelty_tells_natural_from_foreign_at_any_number_of_anchors(measure, n):
+    rng = random.Random(n)
+    own, other = ([f"{side}{i}" for i in range(12)] for side in ("word", "andere"))
+
+    def texts(words, k):
+        return [" ".join(rng.choice(words) for _ in range(30)) for _ in range(k)]
+
+    anchors = texts(own, n)
+    natural = [measure("novelty", [text], anchors) for text in texts(own, 30)]
+    foreign = [measure("novelty", [text], anchors) for text in texts(other, 30)]
+    assert min(foreign) > max(natural)
+    assert sorted(natural)[15] < 0.1
+
+
+def test_one_word_has_nothing_to_be_foreign_in(make):
+    assert CHANNELS["novelty"].applies(make.target(), make.canary())
+    assert not CHANNELS["novelty"].applies(make.target(), make.canary(parameters={"max_tokens": 1}))
 
 
 @pytest.mark.parametrize(

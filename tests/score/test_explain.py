@@ -83,8 +83,8 @@ def test_tokens_without_usage_are_not_compared(describe):
 def test_refuses_more_and_less(describe):
     answer, refusal = {"text": "Paris is the capital."}, {"text": "I can't help with that."}
     some = lambda _n, i: refusal if i == 0 else answer  # noqa: E731 - a side in one line
-    assert describe(constant(**answer), some) == ("refuses more: 0 % → 25 %",)
-    assert describe(constant(**refusal), constant(**answer)) == ("refuses less: 100 % → 0 %",)
+    assert describe(constant(**answer), some) == ("refuses more: 0 % → 25 % (+25 points [7, 49])",)
+    assert describe(constant(**refusal), constant(**answer)) == ("refuses less: 100 % → 0 % (−100 points [−100, −78])",)
 
 
 def test_json_is_told_of_the_canaries_that_answer_in_it(describe):
@@ -94,7 +94,7 @@ def test_json_is_told_of_the_canaries_that_answer_in_it(describe):
     def after(name, i):
         return {"text": "{'a':'b'}" if name == "one" and i < 3 else before(name, i)["text"]}
 
-    assert describe(before, after) == ("replies that parse as JSON: 100 % → 25 %",)
+    assert describe(before, after) == ("replies that parse as JSON: 100 % → 25 % (−75 points [−95, −20])",)
     assert describe(after, before) == ()  # it usually was JSON already
 
 
@@ -102,7 +102,7 @@ def test_json_that_appears(describe):
     def after(_name, i):
         return {"text": '{"a":"b"}' if i else "'a' = 'b'"}
 
-    assert describe(constant(text="'a' = 'b'"), after) == ("JSON appears: 0 % → 75 %",)
+    assert describe(constant(text="'a' = 'b'"), after) == ("JSON appears: 0 % → 75 % (+75 points [48, 90])",)
 
 
 @pytest.mark.parametrize(
@@ -114,28 +114,38 @@ def test_json_that_appears(describe):
     ],
 )
 def test_structure_that_comes_and_goes(describe, plain, structured, what):
-    assert f"{what} appear: 0 % → 100 %" in describe(constant(text=plain), constant(text=structured))
-    assert f"{what} disappear: 100 % → 0 %" in describe(constant(text=structured), constant(text=plain))
+    assert f"{what} appear: 0 % → 100 % (+100 points [78, 100])" in describe(
+        constant(text=plain), constant(text=structured)
+    )
+    assert f"{what} disappear: 100 % → 0 % (−100 points [−100, −78])" in describe(
+        constant(text=structured), constant(text=plain)
+    )
 
 
 def test_tool_calls_that_come_and_go(describe):
     calls = {"tool_calls": (ToolCall(name="find", arguments="{}"),)}
-    assert "tool calls disappear: 100 % → 0 %" in describe(constant(**calls), constant(text="find"))
-    assert "tool calls appear: 0 % → 100 %" in describe(constant(text="find"), constant(**calls))
+    assert "tool calls disappear: 100 % → 0 % (−100 points [−100, −78])" in describe(
+        constant(**calls), constant(text="find")
+    )
+    assert "tool calls appear: 0 % → 100 % (+100 points [78, 100])" in describe(
+        constant(text="find"), constant(**calls)
+    )
 
 
 def test_another_script(describe):
     def after(name, i):
         return {"text": "да" if (name, i) in (("one", 0), ("two", 1)) else "no"}
 
-    assert describe(constant(text="no"), after) == ("other script: Cyrillic 0 % → 12 %",)
+    assert describe(constant(text="no"), after) == ("other script: Cyrillic 0 % → 12 % (+12 points [−1, 36])",)
 
 
 def test_another_language_in_the_same_script(describe):
     english = "You can return the article within thirty days of the purchase."
     german = "Sie können den Artikel innerhalb von dreißig Tagen zurückgeben."
-    assert describe(constant(text=english), constant(text=german)) == ("other language: de 0 % → 100 %",)
-    assert describe(constant(text=english), constant(text="1234 " * 12)) == ()  # without letters it is in none
+    assert describe(constant(text=english), constant(text=german)) == (
+        "other language: de 0 % → 100 % (+100 points [78, 100])",
+    )
+    assert describe(constant(text=english), constant(text="1234 " * 12 + ".")) == ()  # without letters it is in none
 
 
 def test_the_language_of_a_few_letters_or_of_code_is_not_guessed(describe):
@@ -148,14 +158,14 @@ def test_cut_off_replies(describe):
     def after(name, i):
         return {"finish_reason": "length" if name == "one" or i == 0 else "stop"}
 
-    assert describe(constant(), after) == ("finish_reason length 0 % → 44 %",)
+    assert describe(constant(), after) == ("finish_reason length 0 % → 44 % (+44 points [23, 64])",)
     assert describe(constant(finish_reason=None), constant(finish_reason=None)) == ()
 
 
 def test_failing_checks(describe):
     checks = (Check(kind="contains", argument="Paris"), Check(kind="contains", argument="capital"))
     got = describe(constant(text="Paris, a capital"), constant(text="Paris, a caputal"), checks)
-    assert got == ("checks failing: 0 % → 50 %",)
+    assert got == ("checks failing: 0 % → 50 % (+50 points [26, 72])",)
 
 
 def test_a_canary_that_is_not_given_has_no_checks(make):

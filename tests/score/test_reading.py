@@ -7,7 +7,7 @@ import pytest
 
 from driftwatch.domain import ToolCall
 from driftwatch.score.form import form_of, parses_as_json
-from driftwatch.score.profile import distance_matrix, distances, profile, stack
+from driftwatch.score.profile import distance_matrix, distances, profile, stack, word_profile
 from driftwatch.score.reading import Anchors, read, render_tool_call
 from driftwatch.score.scripts import script_shares
 
@@ -21,6 +21,32 @@ def test_a_profile_has_length_1_and_one_entry_per_3_gram():
 def test_short_texts_have_profiles_that_differ():
     short = [profile(text) for text in ("", "A", "B", "AB", "ABC")]
     assert distance_matrix(short) == pytest.approx(1.0 - np.eye(5))
+
+
+def test_a_word_profile_counts_words_without_their_case():
+    one, other, none = word_profile(["It", "is", "It"]), word_profile(["it", "was", "it"]), word_profile([])
+    assert np.sort(one.values**2) == pytest.approx([1 / 3, 2 / 3])
+    assert distances(one, stack([other]))[0] == pytest.approx(1 / 3)
+    assert distances(none, stack([word_profile([]), one])).tolist() == [0.0, 1.0]
+
+
+def test_two_channels_that_ask_for_the_same_distances_share_them(make):
+    anchors = Anchors(read([make.reply("abcd"), make.reply("xyz")]))
+    (reading,) = read([make.reply("abce")])
+    first = anchors.distances("wording", reading)
+    assert first == pytest.approx([0.5, 1.0])
+    assert anchors.distances("wording", reading) is first
+    assert Anchors(read([make.reply("abce")])).distances("wording", reading) == [0.0], "other anchors, other distances"
+
+
+def test_a_view_that_is_not_there_has_no_distances(make):
+    anchors = Anchors(read([make.reply("abcd"), make.reply("xyz")], make.embedder()))
+    (bare,) = read([make.reply("abcd")])
+    assert anchors.has("meaning")
+    assert len(anchors.to_others("meaning")) == 2
+    assert anchors.distances("meaning", bare) == []
+    assert not Anchors(read([make.reply("abcd")])).has("meaning")
+    assert not Anchors([]).has("wording")
 
 
 def test_a_distance_matrix_is_symmetric_with_an_exact_0_on_its_diagonal():
@@ -111,15 +137,15 @@ def test_each_anchor_is_left_out_once(make):
         ("abce", ["abcd", "xyz"]),
         ("xyz", ["abcd", "abce"]),
     ]
-    assert [others.wording_to_others for _, others in anchors.left_out()] == [
+    assert [others.to_others("wording") for _, others in anchors.left_out()] == [
         pytest.approx((1.0, 1.0)),
         pytest.approx((1.0, 1.0)),
         pytest.approx((0.5, 0.5)),
     ]
-    assert anchors.wording_to_others == pytest.approx((0.75, 0.75, 1.0))
+    assert anchors.to_others("wording") == pytest.approx((0.75, 0.75, 1.0))
 
 
 def test_a_single_anchor_has_no_others(make):
     anchors = Anchors(read([make.reply("abcd")]))
     assert len(anchors) == 1
-    assert (anchors.left_out(), anchors.wording_to_others, anchors.embeddings) == ([], (), None)
+    assert (anchors.left_out(), anchors.to_others("wording"), anchors.embeddings) == ([], (), None)

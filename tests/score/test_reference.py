@@ -21,12 +21,17 @@ def texts(rng, words, n):
 
 @pytest.fixture(scope="module")
 def reference(make):
-    """Four canaries with 8 anchors each: one never varies, the others the more, the more words they choose from."""
+    """Four canaries with 8 anchors each: one never varies, the others the more, the more words they choose from.
+
+    Every channel applies to one of them at least; "quiet" is asked for a word and may call a tool.
+    """
     rng = random.Random(1)
-    canaries = [make.canary(name, checks=(Check(kind="min_length", argument={"words": 12}),)) for name in NAMES]
+    special = {"quiet": {"parameters": {"max_tokens": 8}, "tools": ({"function": {"name": "find"}},)}}
+    checks = (Check(kind="min_length", argument={"words": 12}),)
+    canaries = [make.canary(name, checks=checks, **special.get(name, {})) for name in NAMES]
     vocabulary = [f"word{i}" for i in range(40)]
     anchors = {
-        canary.id: [make.reply(t, canary=name) for t in texts(rng, vocabulary[:n], 8)]
+        canary.id: [make.reply(t, canary=name, logprobs=make.told(t)) for t in texts(rng, vocabulary[:n], 8)]
         for canary, name, n in zip(canaries, NAMES, (1, 40, 4, 10), strict=True)
     }
     return Reference.from_anchors(make.target(*canaries), anchors, make.embedder())
@@ -36,7 +41,7 @@ def reference(make):
 def run(make):
     rng = random.Random(2)
     return [
-        make.reply(t, canary=name, repeat=i)
+        make.reply(t, canary=name, repeat=i, logprobs=make.told(t))
         for name, n in zip(NAMES, (1, 40, 4, 10), strict=True)
         for i, t in enumerate(texts(rng, [f"word{i}" for i in range(n)], 2))
     ]
@@ -70,8 +75,8 @@ def test_canaries_that_never_vary_weigh_the_same(make):
 
 
 def test_shares_that_are_reported_as_such_weigh_every_canary_the_same(reference):
-    for name in ("checks", "novelty"):
-        assert set(reference.weighings[name].weights.values()) == {0.25}
+    assert set(reference.weighings["checks"].weights.values()) == {0.25}
+    assert set(reference.weighings["novelty"].weights.values()) == {1 / 3}
 
 
 def test_a_run_is_the_weighted_sum_of_its_canaries(reference, run):
@@ -80,7 +85,8 @@ def test_a_run_is_the_weighted_sum_of_its_canaries(reference, run):
     for name, got in scores.items():
         weights = reference.weighings[name].weights
         assert set(got.by_canary) == set(weights)
-        assert got.value == pytest.approx(sum(weights[c] * v for c, v in got.by_canary.items()))
+        if CHANNELS[name].combining == "mean":
+            assert got.value == pytest.approx(sum(weights[c] * v for c, v in got.by_canary.items()))
         assert got.value == combine(reference, name, got.by_canary)
 
 
@@ -101,28 +107,41 @@ def test_a_missing_canary_hardly_moves_the_value(reference, run):
     for name in NAMES:
         partial = score(reference, [c for c in run if c.canary_id != f"core/{name}"])
         for got in partial:
-            if reference.weighings[got.channel].weights[f"core/{name}"] < 0.5:
+            if reference.weighings[got.channel].weights.get(f"core/{name}", 1.0) < 0.5:
                 assert got.value == pytest.approx(whole[got.channel], abs=0.1)
                 assert f"core/{name}" not in got.by_canary
 
 
 def test_a_missing_canary_is_imputed_by_what_its_anchors_say(reference):
-    weighing = reference.weighings["novelty"]
+    weighing = reference.weighings["checks"]
     present = {"core/quiet": 0.0, "core/loud": 0.5, "core/middle": 1.0}
     expected = 0.25 * (0.0 + 0.5 + 1.0 + weighing.anchor_means["core/other"])
-    assert combine(reference, "novelty", present) == pytest.approx(expected)
-    assert combine(reference, "novelty", {**present, "core/other": math.nan}) == pytest.approx(expected)
-    assert combine(reference, "novelty", {**present, "core/unknown": 1.0}) == pytest.approx(expected)
+    assert combine(reference, "checks", present) == pytest.approx(expected)
+    assert combine(reference, "checks", {**present, "core/other": math.nan}) == pytest.approx(expected)
+    assert combine(reference, "checks", {**present, "core/unknown": 1.0}) == pytest.approx(expected)
 
 
 def test_half_of_the_weight_is_enough_and_less_is_not(reference):
-    assert not math.isnan(combine(reference, "novelty", {"core/quiet": 0.0, "core/loud": 0.0}))
-    assert math.isnan(combine(reference, "novelty", {"core/quiet": 0.0}))
-    assert math.isnan(combine(reference, "novelty", {}))
+    assert not math.isnan(combine(reference, "checks", {"core/quiet": 0.0, "core/loud": 0.0}))
+    assert math.isnan(combine(reference, "checks", {"core/quiet": 0.0}))
+    assert math.isnan(combine(reference, "checks", {}))
+
+
+def test_odds_add_up_so_that_one_canary_far_out_makes_the_run_far_out(reference):
+    far, near = 0.99, 0.02
+    odds = 0.99 / 0.01 + 2 * 0.02 / 0.98
+    values = {"core/loud": far, "core/middle": near, "core/other": near}
+    assert combine(reference, "novelty", values) == pytest.approx(odds / (1 + odds))
+    assert combine(reference, "novelty", dict.fromkeys(values, 0.0)) == 0.0
+    assert combine(reference, "novelty", dict.fromkeys(values, 1.0)) == pytest.approx(1.0)
+    usual = reference.weighings["novelty"].anchor_means["core/other"]
+    missing = combine(reference, "novelty", {"core/loud": near, "core/middle": near})
+    imputed = 2 * near / (1 - near) + usual / (1 - usual)
+    assert missing == pytest.approx(imputed / (1 + imputed))
 
 
 def test_a_channel_that_is_not_watched_has_no_value(reference):
-    assert math.isnan(combine(reference, "logprob", {"core/quiet": 0.0}))
+    assert math.isnan(combine(reference, "telepathy", {"core/quiet": 0.0}))
 
 
 @settings(max_examples=50, deadline=None)

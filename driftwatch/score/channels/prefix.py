@@ -13,8 +13,10 @@ from driftwatch.score.reading import Anchors, Reading
 def measure_prefix(readings: Sequence[Reading], anchors: Anchors, _canary: Canary) -> float:
     """1 − the longest common prefix with the best-matching anchor, as a share of the longer one, 64 tokens at most.
 
-    Greedy text forks once and then differs altogether, so where it forks carries the evidence. An extra tail
-    counts; an identical text is 0; NaN without readings or anchors.
+    Greedy text forks once and then differs altogether, so where it forks carries the evidence: if it forks with one
+    chance per token before a change and another after it, the likelihood ratio is linear in the place. An extra tail
+    counts; an identical text is 0; NaN without readings or anchors. An endpoint that forks by itself leaves several
+    beginnings among its anchors, and the best match forgives each of them.
     """
     return mean(min((_fork(r.opening, a.opening) for a in anchors), default=math.nan) for r in readings)
 

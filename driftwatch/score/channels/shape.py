@@ -34,7 +34,7 @@ def _difference(one: Reading, other: Reading) -> float:
         + (mine.has_heading != theirs.has_heading)
         + (mine.is_refusal != theirs.is_refusal)
         + (one.completion.finish_reason != other.completion.finish_reason)
-        + total_variation(mine.scripts, theirs.scripts)
+        + (0.0 if mine.scripts == theirs.scripts else total_variation(mine.scripts, theirs.scripts))
     )
     return total / N_PARTS
 

@@ -21,9 +21,9 @@ def measure_spread(readings: Sequence[Reading], _anchors: Anchors, _canary: Cana
     return mean(float(matrix[i, j]) for i in range(n) for j in range(i + 1, n))
 
 
-def is_repeated(target: Target, _canary: Canary) -> bool:
+def is_repeated(target: Target, canary: Canary) -> bool:
     """Whether a run asks more than once."""
-    return target.repeats >= 2  # noqa: PLR2004 - a pair takes two
+    return target.repeats_for(canary) >= 2  # noqa: PLR2004 - a pair takes two
 
 
 SPREAD = Channel(

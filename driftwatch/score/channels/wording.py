@@ -11,12 +11,12 @@ from driftwatch.score.reading import Anchors, Reading
 
 def measure_wording(readings: Sequence[Reading], anchors: Anchors, _canary: Canary) -> float:
     """Mean distance of the 3-gram profiles to the anchors' (``profile.distances``); NaN without either."""
-    return mean(mean(anchors.wording_distances(reading)) for reading in readings)
+    return mean(mean(anchors.distances("wording", reading)) for reading in readings)
 
 
 def anchors_apart(anchors: Anchors, _canary: Canary) -> Sequence[float]:
     """Each anchor's mean wording distance to the others, read off the matrix that is there anyway."""
-    return anchors.wording_to_others
+    return anchors.to_others("wording")
 
 
 WORDING = Channel(
