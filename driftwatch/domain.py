@@ -34,6 +34,34 @@ def content_hash(value: Json) -> str:
 # ---------------------------------------------------------------- what is asked
 
 
+class Wire(StrEnum):
+    """A piece of metadata that comes free with every reply and should not change under an unchanged model name."""
+
+    SERVED_MODEL = "served_model"
+    FINGERPRINT = "fingerprint"
+    INPUT_TOKENS = "input_tokens"
+    """How many tokens the endpoint counts in a canary's fixed request."""
+    ERRORS = "errors"
+    """Refusals that asking again does not change: model gone, key rejected, request rejected."""
+
+
+class Level(StrEnum):
+    """What a tripped wire causes: an incident, a note in verdict and log, or nothing."""
+
+    PAGE = "page"
+    NOTICE = "notice"
+    OFF = "off"
+
+
+DEFAULT_LEVELS: Mapping[Wire, Level] = {
+    Wire.SERVED_MODEL: Level.PAGE,
+    Wire.FINGERPRINT: Level.NOTICE,
+    Wire.INPUT_TOKENS: Level.NOTICE,
+    Wire.ERRORS: Level.NOTICE,
+}
+"""Another model name is never chance; the others change with rollouts that need not touch behaviour."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message of a conversation, in the roles of the chat-completions wire."""
@@ -78,12 +106,19 @@ class Canary:
     response_format: Json = None
     parameters: Mapping[str, Json] = field(default_factory=dict)
     """Sampling parameters that override the target's; ``max_tokens``, ``temperature`` …"""
+    repeats: int | None = None
+    """How often one run asks it, 1 or more; None takes the target's. A one-word answer needs many."""
+    anchors: int | None = None
+    """Accepted completions it needs before calibration, 2 or more; None takes the baseline's."""
 
     @property
     def content_hash(self) -> str:
-        """Changes exactly when the request or the assertions change."""
+        """Changes exactly when the request, the assertions or how often it is asked change."""
+        # Only what is said: a canary that says nothing of them keeps the hash it had before they existed.
+        counts = {"repeats": self.repeats, "anchors": self.anchors}
         return content_hash(
             {
+                **{name: count for name, count in counts.items() if count is not None},
                 "messages": [
                     [m.role, m.content, [[t.name, t.arguments, t.id] for t in m.tool_calls], m.tool_call_id]
                     for m in self.messages
@@ -113,10 +148,14 @@ class Target:
     """A run starts this long after its slot at most; the delay is a fixed function of target and slot."""
     repeats: int = 1
     """How many times each canary is asked in one run, 1 or more."""
-    threshold: float = 8766.0
+    threshold: float = 175_320.0
     """A, the evidence at which an alarm is raised; see ``driftwatch.detect.budget``."""
     alarm_budget: str = ""
     """The operator's setting behind the threshold in words, e.g. ``at most one false alarm per year``."""
+    burst: bool = True
+    """Whether a suspicious run is followed by up to three more, ten minutes apart; see ``driftwatch.burst``."""
+    tripwires: Mapping[Wire, Level] = field(default_factory=lambda: dict(DEFAULT_LEVELS))
+    """What a change in each piece of free metadata causes; a wire that is absent is off."""
     anchors_wanted: int = 8
     """Accepted completions per canary before calibration starts."""
     calibration_wanted: int = 168
@@ -139,6 +178,10 @@ class Target:
     def runs_per_year(self) -> float:
         """Slots in a Julian year of 365.25 days."""
         return 365.25 * 86_400 / self.interval_s
+
+    def repeats_for(self, canary: Canary) -> int:
+        """How often one run asks a canary: its own number, else the target's."""
+        return self.repeats if canary.repeats is None else canary.repeats
 
     def parameters_for(self, canary: Canary) -> dict[str, Json]:
         """The sampling parameters of one request: the target's, overridden by the canary's.
@@ -212,6 +255,19 @@ class Completion:
         return self.outcome is Outcome.OK
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What some replies of one canary tell beside the reply: the columns that tripwires look at."""
+
+    canary_id: str
+    outcome: Outcome
+    served_model: str | None = None
+    fingerprint: str | None = None
+    input_tokens: int | None = None
+    n: int = 1
+    """How many replies tell exactly this, 1 or more."""
+
+
 class Purpose(StrEnum):
     """What a run was made for. Anchors and calibration never share completions."""
 
@@ -257,11 +313,13 @@ class Run:
 
 
 class Kind(StrEnum):
-    """The kinds of incident. Performance and availability are never called behaviour."""
+    """The kinds of incident. Performance, availability and tripwires are never called behaviour."""
 
     BEHAVIOUR = "behaviour"
     PERFORMANCE = "performance"
     AVAILABILITY = "availability"
+    TRIPWIRE = "tripwire"
+    """Free metadata changed: no statistics, and no proof that replies did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,13 +377,16 @@ class Baseline:
     parent_id: int | None = None
     """The baseline this one replaced, if any."""
 
-    @property
-    def least_anchors(self) -> int:
+    def anchors_for(self, canary: Canary) -> int:
+        """Accepted completions that a canary needs: its own number, else the baseline's."""
+        return self.anchors_wanted if canary.anchors is None else canary.anchors
+
+    def least_anchors(self, canary: Canary) -> int:
         """A canary with fewer anchors is left out of the watch: half of those wanted, 2 at least.
 
         With a single one nothing is known of how far the canary's replies lie apart.
         """
-        return max(2, (self.anchors_wanted + 1) // 2)
+        return max(2, (self.anchors_for(canary) + 1) // 2)
 
 
 # ---------------------------------------------------------------- what is concluded
@@ -390,6 +451,27 @@ class KindEvidence:
     onset_at: datetime | None = None
     """scheduled_at of the first run that most likely belongs to the change."""
     runs_since_onset: int = 0
+    is_suspicious: bool = False
+    """Whether this run alone lies in the top 1 % of calibration: reason to look again soon, none to tell anybody."""
+    problem: str | None = None
+    """Why the kind cannot be judged, one sentence; None when it can. Its evidence then says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tripwire:
+    """Free metadata that is not what it was, in one run."""
+
+    wire: Wire
+    level: Level
+    """PAGE or NOTICE."""
+    before: tuple[str, ...]
+    """Values known from the baseline, sorted; empty when there were none."""
+    after: tuple[str, ...]
+    """Values that stand since ``since`` and were never seen before it, sorted; one at least."""
+    canaries: tuple[str, ...]
+    """Ids of the canaries whose replies tell them, sorted."""
+    since: datetime
+    """scheduled_at of the first run that told one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,6 +490,8 @@ class Verdict:
     n_monitored: int
     kinds: tuple[KindEvidence, ...] = ()
     channels: tuple[ChannelEvidence, ...] = ()
+    tripwires: tuple[Tripwire, ...] = ()
+    """Wires that are tripped, in the order of ``Wire``."""
 
     def kind(self, kind: Kind) -> KindEvidence | None:
         """The evidence of one kind, None when it is not watched or not measured yet."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
@@ -66,10 +66,10 @@ async def replay(
     gate: Gate,
     retry: RetryPolicy,
     deadline_s: float,
-    repeats: int | None = None,
+    repeats: int | Mapping[str, int] | None = None,
     on_completion: Callable[[Completion], None] | None = None,
 ) -> tuple[Completion, ...]:
-    """Ask every canary ``repeats`` times.
+    """Ask every canary as often as a run does, or as told.
 
     Args:
         target: whose canaries are asked.
@@ -78,13 +78,14 @@ async def replay(
         gate: bounds the requests in flight; a request that waits to be retried leaves its place to others.
         retry: when to ask again.
         deadline_s: seconds for the whole run; requests unfinished by then become TIMEOUT completions.
-        repeats: how often each canary is asked, 1 or more; None takes the target's.
+        repeats: how often each canary is asked, 1 or more; a mapping says it by canary id, where what is absent is
+            not asked; None takes the canary's own number, else the target's.
         on_completion: called with each completion as it comes, in the order they come.
 
     Returns:
         One completion per canary and repeat, in the suite's order whatever the order of asking.
     """
-    asked = [(canary, repeat) for canary in target.canaries for repeat in range(repeats or target.repeats)]
+    asked = [(canary, repeat) for canary in target.canaries for repeat in range(_times(target, canary, repeats))]
     elapsed_s = stopwatch()
     request = _Requests(target, provider, at, gate, retry, deadline_s, elapsed_s, on_completion)
     # A fixed order would let a canary's place in the queue (warm caches, a rate limit reached) look like its answer.
@@ -109,6 +110,12 @@ async def replay(
         **({"last_error": failures[-1]} if failures else {}),
     )
     return completions
+
+
+def _times(target: Target, canary: Canary, repeats: int | Mapping[str, int] | None) -> int:
+    if repeats is None:
+        return target.repeats_for(canary)
+    return repeats if isinstance(repeats, int) else repeats.get(canary.id, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,7 @@ def _read(file: Path) -> str:
 
 
 def _suite(entry: SuiteEntry, document: Document) -> Suite:
-    defaults = entry.defaults.parameters
-    _located(document, ("defaults", "parameters"), validate_parameters, defaults)
+    _located(document, ("defaults", "parameters"), validate_parameters, entry.defaults.parameters)
     lines: dict[str, int] = {}
     for i, canary in enumerate(entry.canaries):
         place: Place = ("canaries", i, "id")
@@ -122,27 +121,28 @@ def _suite(entry: SuiteEntry, document: Document) -> Suite:
         name=entry.suite,
         description=entry.description,
         file=document.file,
-        canaries=tuple(
-            _canary(canary, entry.suite, defaults, document, ("canaries", i)) for i, canary in enumerate(entry.canaries)
-        ),
+        canaries=tuple(_canary(canary, entry, document, ("canaries", i)) for i, canary in enumerate(entry.canaries)),
     )
 
 
-def _canary(entry: CanaryEntry, suite: str, defaults: dict[str, Json], document: Document, place: Place) -> Canary:
+def _canary(entry: CanaryEntry, suite: SuiteEntry, document: Document, place: Place) -> Canary:
+    defaults = suite.defaults
     _located(document, (*place, "parameters"), validate_parameters, entry.parameters)
     tools = _located(document, place, validate_tools, entry.tools, entry.tool_choice)
     if entry.response_format is not None:
         _located(document, (*place, "response_format"), validate_response_format, entry.response_format)
     return Canary(
-        id=f"{suite}/{entry.id}",
-        suite=suite,
+        id=f"{suite.suite}/{entry.id}",
+        suite=suite.suite,
         messages=_messages(entry, document, place),
         reason=entry.reason.strip(),
         checks=tuple(_check(item, tools, document, (*place, "checks", i)) for i, item in enumerate(entry.checks)),
         tools=tuple(entry.tools),
         tool_choice=entry.tool_choice,
         response_format=entry.response_format,
-        parameters={**defaults, **entry.parameters},
+        parameters={**defaults.parameters, **entry.parameters},
+        repeats=defaults.repeats if entry.repeats is None else entry.repeats,
+        anchors=defaults.anchors if entry.anchors is None else entry.anchors,
     )
 
 

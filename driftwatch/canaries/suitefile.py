@@ -15,6 +15,11 @@ from driftwatch.errors import ConfigError
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=64)]
 Text = Annotated[str, Field(pattern=r"\S")]
+COUNTS = {"repeats": (1, 20), "anchors": (2, 1000)}
+"""Key → its range: that of the config's own ``repeats`` and ``anchors``."""
+
+Repeats = Annotated[int, Field(ge=COUNTS["repeats"][0], le=COUNTS["repeats"][1])]
+Anchors = Annotated[int, Field(ge=COUNTS["anchors"][0], le=COUNTS["anchors"][1])]
 
 
 class Strict(BaseModel):
@@ -44,6 +49,8 @@ class DefaultsEntry(Strict):
     """What every canary of the suite starts from."""
 
     parameters: dict[str, Json] = Field(default_factory=dict)
+    repeats: Repeats | None = None
+    anchors: Anchors | None = None
 
 
 class CanaryEntry(Strict):
@@ -58,6 +65,10 @@ class CanaryEntry(Strict):
     tool_choice: Json = None
     response_format: dict[str, Json] | None = None
     parameters: dict[str, Json] = Field(default_factory=dict)
+    repeats: Repeats | None = None
+    """How often one run asks it, where that is not the target's ``repeats``."""
+    anchors: Anchors | None = None
+    """Accepted completions it needs, where that is not the baseline's ``anchors``."""
     checks: list[dict[str, Json]] = Field(default_factory=list)
 
 
@@ -145,6 +156,12 @@ def _in_words(violation: ErrorDetails, document: Document) -> ConfigError:
         case "dict_type" if "checks" in path:
             problem, instead = f"expected a check, found {describe(found)}", "write '- contains: Paris'"
         case kind:
-            expected = _EXPECTED.get(kind, "something else")
+            expected = _expected(kind, name)
             problem, instead = f"expected {expected}, found {describe(found)}", f"write {expected}"
     return document.error(problem, path, instead=instead)
+
+
+def _expected(kind: str, name: str) -> str:
+    if name in COUNTS:
+        return "a whole number from {} to {}".format(*COUNTS[name])
+    return _EXPECTED.get(kind, "something else")

@@ -212,3 +212,26 @@ def test_loading_imports_neither_the_language_nor_the_schema_library_unless_aske
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+# ---------------------------------------------------------------- how often a canary is asked
+
+COUNTED = """
+suite: probes
+defaults: {repeats: 5, anchors: 50}
+canaries:
+  - {id: plain, reason: r, prompt: Heads or tails?}
+  - {id: own, reason: r, prompt: Heads or tails?, repeats: 1, anchors: 8}
+"""
+
+
+def test_repeats_and_anchors_are_the_suites_unless_the_canary_has_its_own():
+    plain, own = parse_suite(COUNTED, "suite.yaml").canaries
+    assert (plain.repeats, plain.anchors) == (5, 50)
+    assert (own.repeats, own.anchors) == (1, 8)
+    assert plain.parameters == {}
+
+
+def test_a_suite_that_says_nothing_of_them_leaves_them_to_target_and_baseline():
+    canary = canary_of(SHORT)
+    assert (canary.repeats, canary.anchors) == (None, None)

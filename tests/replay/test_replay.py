@@ -53,6 +53,26 @@ def limited(retry_after_s: float | None = 0.0) -> RateLimited:
 # ---------------------------------------------------------------- what is asked
 
 
+async def test_a_canary_with_repeats_of_its_own_is_asked_so_often_and_the_others_as_the_target_says(
+    run, target
+) -> None:
+    first, *rest = target.canaries
+    got = await run(target=replace(target, canaries=(replace(first, repeats=5), *rest), repeats=2))
+
+    assert Counter(c.canary_id for c in got) == {first.id: 5, **{canary.id: 2 for canary in rest}}
+    assert [c.repeat for c in got if c.canary_id == first.id] == [0, 1, 2, 3, 4]
+
+
+async def test_whoever_says_how_often_comes_before_target_and_canary(run, target) -> None:
+    canaries = tuple(replace(canary, repeats=5) for canary in target.canaries)
+    got = await run(target=replace(target, canaries=canaries), repeats=1)
+    assert {c.canary_id: c.repeat for c in got} == {canary.id: 0 for canary in canaries}
+
+    asked = {canaries[0].id: 3, canaries[1].id: 0, canaries[2].id: 1}
+    got = await run(target=replace(target, canaries=canaries), repeats=asked)
+    assert Counter(c.canary_id for c in got) == {canaries[0].id: 3, canaries[2].id: 1}
+
+
 async def test_every_canary_is_asked_once_and_completions_come_in_the_suite_s_order(run, target) -> None:
     got = await run()
 
