@@ -11,6 +11,7 @@ import structlog
 
 from driftwatch import wiring
 from driftwatch.alert import outbox
+from driftwatch.burst import Bursts
 from driftwatch.canaries import load_suites
 from driftwatch.clock import Clock, SimulatedClock, WallClock, stopwatch
 from driftwatch.config import Settings
@@ -106,6 +107,7 @@ class App:
         self.pipeline = Pipeline(
             store=self.store, lines=self.lines, embedder=embedder, failure_threshold=settings.failure_threshold
         )
+        self._bursts = Bursts(self.store)
         self._in_flight: dict[str, tuple[Slot, asyncio.Task[None]]] = {}
         self._broken_off: dict[str, tuple[Slot, str]] = {}
         """Target → the slot whose run raised, and one sentence why; forgotten when a later run is made."""
@@ -198,7 +200,8 @@ class App:
             slots = [Slot(target=target.name, scheduled_at=at, start_at=at) for target in wanted]
         else:
             # One look, not a wait: jitter spreads a fleet's load over time, and a cron job has its own time.
-            slots = due([_without_jitter(target) for target in wanted], last, at)
+            follow_ups = await asyncio.to_thread(self._bursts.follow_ups, wanted, last, at)
+            slots = due([_without_jitter(target) for target in wanted], last, at, follow_ups)
         by_name = {target.name: target for target in wanted}
         verdicts = await asyncio.gather(
             *(self.pipeline.run(by_name[slot.target], scheduled_at=slot.scheduled_at, at=at) for slot in slots),
@@ -251,7 +254,10 @@ class App:
                 self.stop()
                 return None
             by_name = {target.name: target for target in self.targets}
-            slots = due(self.targets, await self._last_runs(self.targets, at), at)
+            last = await self._last_runs(self.targets, at)
+            slots = due(
+                self.targets, last, at, await asyncio.to_thread(self._bursts.follow_ups, self.targets, last, at)
+            )
             if self._stop.is_set():
                 return None  # a run begun now would be missed by the drain
             for slot in slots:
@@ -262,7 +268,9 @@ class App:
                 await asyncio.gather(*(task for _, task in self._in_flight.values()))
             await self._tell()
             await self._keep_house(at)
-            return next_start(self.targets, await self._last_runs(self.targets, at), at)
+            last = await self._last_runs(self.targets, at)
+            follow_ups = await asyncio.to_thread(self._bursts.follow_ups, self.targets, last, at)
+            return next_start(self.targets, last, at, follow_ups)
 
     async def _last_runs(self, targets: Sequence[Target], at: datetime) -> dict[str, datetime]:
         """Target name → the slot before which nothing is due any more."""

@@ -6,41 +6,39 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 
 import structlog
 
 from driftwatch import usage
 from driftwatch.alert import incidents
-from driftwatch.briefing import brief
+from driftwatch.collecting import anchoring, gives_anchors, waiting
 from driftwatch.domain import (
     Baseline,
     BaselineState,
     Completion,
-    Incident,
-    Kind,
     Purpose,
     Run,
     RunState,
     State,
-    Step,
     Target,
+    Told,
     Verdict,
 )
-from driftwatch.judgement import MAX_FAILURE_SHARE, anchoring, conclude, gives_anchors, waiting
+from driftwatch.following import Follower
+from driftwatch.judgement import MAX_FAILURE_SHARE, conclude
+from driftwatch.metadata import known_to, with_tripwires
 from driftwatch.providers import Provider
+from driftwatch.provisional import calibration, protect
 from driftwatch.rebaseline import series_key
 from driftwatch.replay import Gate, RetryPolicy, replay
 from driftwatch.score import Embedder, Reference, score
 from driftwatch.store import Store
+from driftwatch.telling import steps
 
 log = structlog.get_logger()
 
 CLAIM_GRACE_S = 600.0
 """How long after its deadline a claimed run may still be about to store its evidence, s: scoring on a busy machine."""
-
-REPLACED = "a change of baseline"
-"""The author of the edge that ends an incident whose baseline is no longer in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +67,12 @@ class Pipeline:
         self, *, store: Store, lines: Mapping[str, Line], embedder: Embedder | None, failure_threshold: int = 3
     ) -> None:
         self._store, self._lines, self.embedder = store, lines, embedder
+        self._follower = Follower(store)
         self._failure_threshold = failure_threshold
         self._references: dict[str, tuple[int, Reference]] = {}
         """Target name → its baseline's id, and the reference made of it."""
+        self._told: dict[str, tuple[int, list[Told]]] = {}
+        """Target name → its active baseline's id, and the metadata that it tells."""
 
     async def run(
         self,
@@ -184,7 +185,7 @@ class Pipeline:
                 self._judge(target, baseline, run)
                 judged += 1
             if baseline is not None and baseline.state is BaselineState.COLLECTING:
-                self._activate_when_complete(target, baseline, at)
+                self.arm(target, baseline, at)
         return judged
 
     def reference_for(self, target: Target, baseline: Baseline) -> Reference:
@@ -199,12 +200,12 @@ class Pipeline:
             known = self._references[target.name] = (baseline.id, reference)
         return known[1]
 
-    def missing_anchors(self, target: Target, baseline: Baseline) -> int:
-        """How many more completions the canary with the fewest anchors needs, 0 when none are collected any more."""
-        return anchoring(self._store, target, baseline).n_missing
+    def missing_anchors(self, target: Target, baseline: Baseline) -> Mapping[str, int]:
+        """Canary id → how many more completions it needs; empty when none are collected any more."""
+        return anchoring(self._store, target, baseline).missing
 
-    def _plan(self, target: Target, baseline: Baseline) -> tuple[Purpose, Target, int | None]:
-        """What the next run is for, what it asks, and how often (None: the target's own repeats)."""
+    def _plan(self, target: Target, baseline: Baseline) -> tuple[Purpose, Target, Mapping[str, int] | None]:
+        """What the next run is for, what it asks, and how often (None: as often as any run does)."""
         if baseline.state is BaselineState.COLLECTING:
             repeats = anchoring(self._store, target, baseline).repeats
             if repeats:
@@ -249,7 +250,7 @@ class Pipeline:
             anchors = self._store.anchors(baseline.id)
             accepted: list[int] = []
             for canary in target.canaries:
-                room = baseline.anchors_wanted - len(anchors.get(canary.id, ()))
+                room = baseline.anchors_for(canary) - len(anchors.get(canary.id, ()))
                 good = [c.id for c in completions if c.canary_id == canary.id and c.is_ok and c.id is not None]
                 accepted += good[: max(0, room)]
             self._store.accept_anchors(baseline.id, accepted)
@@ -258,12 +259,27 @@ class Pipeline:
             log.warning("canaries.left_out", target=target.name, canaries=found.left_out, baseline=baseline.id)
 
     def _judge(self, target: Target, baseline: Baseline, run: Run) -> Verdict:
-        anchors = anchoring(self._store, target, baseline)
         if run.purpose is Purpose.WATCH:
-            verdict = conclude(self._store, target, baseline, run, left_out=anchors.left_out)
+            seen = self._follower.see(target, baseline, run)
+            verdict = conclude(self._store, target, baseline, run, left_out=self._left_out(target, baseline), seen=seen)
         else:
-            n_calibration = self._n_calibration(baseline)
-            verdict = waiting(baseline, target, run, anchors=anchors, n_calibration=n_calibration)
+            anchors = anchoring(self._store, target, baseline)
+            found = calibration(self._store, target, baseline)
+            verdict = waiting(baseline, target, run, anchors=anchors, n_calibration=len(found.counted))
+            verdict = protect(self._store, target, baseline, run, waits=verdict, found=found)
+        verdict = with_tripwires(self._store, target, baseline, run, verdict, known=self._known_to(baseline))
+        for tripped in verdict.tripwires:
+            if tripped.since != run.scheduled_at:
+                continue  # it has been said
+            log.warning(
+                "tripwire.tripped",
+                target=target.name,
+                wire=str(tripped.wire),
+                level=str(tripped.level),
+                before=tripped.before,
+                after=tripped.after,
+                since=tripped.since.isoformat(),
+            )
         current = self._store.current_baseline(target.name)
         is_current = current is not None and current.id == baseline.id
         # Incidents follow the newest run alone: a late judgement about yesterday must not end today's incident, nor
@@ -272,90 +288,60 @@ class Pipeline:
             later.id > run.id
             for later in self._store.runs(target.name, since=run.scheduled_at, states=(RunState.JUDGED,))
         )
-        steps = self._steps(target, baseline, run, verdict) if is_current and is_newest else []
-        moved = self._store.commit_judgement(verdict, steps, at=run.scheduled_at)
+        edges = (
+            steps(self._store, target, baseline, run, verdict, failure_threshold=self._failure_threshold)
+            if is_current and is_newest
+            else []
+        )
+        moved = self._store.commit_judgement(verdict, edges, at=run.scheduled_at)
         if is_current and verdict.state is State.CALIBRATING:
-            self._activate_when_complete(target, baseline, run.scheduled_at)
+            self.arm(target, baseline, run.scheduled_at)
         for incident in moved:
             log.warning("incident.changed", target=target.name, incident=incident.id, state=str(incident.state))
         return verdict
 
-    def _steps(self, target: Target, baseline: Baseline, run: Run, verdict: Verdict) -> list[Step]:
-        """The edges that a verdict causes in the target's incidents."""
-        standing = self._store.incidents(target=target.name, open_only=True)
-        outlived = [i for i in standing if i.kind is not Kind.AVAILABILITY and i.baseline_id != baseline.id]
-        ended = [
-            incidents.resolve(
-                incident,
-                author=REPLACED,
-                reason=f"baseline {incident.baseline_id}, which it was found against, is no longer in use",
-                at=run.scheduled_at,
-                receivers=target.receivers,
-            )
-            for incident in outlived
-        ]
-        failing = self._failing(target, run)
-        advance = partial(
-            incidents.advance,
-            verdict,
-            target=target,
-            open_incidents=[incident for incident in standing if incident not in outlived],
-            failure_streak=len(failing),
-            failure_threshold=self._failure_threshold,
-            settled=self._settled(target, verdict, standing),
-        )
-        # Twice, since evidence is gathered from many completions and most verdicts open nothing.
-        opening = [step.kind for step in advance(evidence={}) if step.incident_id is None]
-        evidence = brief(self._store, target=target, baseline=baseline, verdict=verdict, kinds=opening, failing=failing)
-        return [*ended, *advance(evidence=evidence)]
+    def _left_out(self, target: Target, baseline: Baseline) -> tuple[str, ...]:
+        """Ids of the canaries that are not watched; from the reference where there is one, which saves a reading."""
+        known = self._references.get(target.name)
+        if known is None or known[0] != baseline.id:
+            return anchoring(self._store, target, baseline).left_out
+        watched = {canary.id for canary in known[1].target.canaries}
+        return tuple(canary.id for canary in target.canaries if canary.id not in watched)
 
-    def _settled(self, target: Target, verdict: Verdict, standing: Sequence[Incident]) -> set[Kind]:
-        """Kinds whose standing drift has had its incident, which a person has resolved since."""
-        is_open = {incident.kind for incident in standing if incident.baseline_id == verdict.baseline_id}
-        alarms = {kind.kind: kind.alarm_at for kind in verdict.kinds if kind.is_drifted and kind.kind not in is_open}
-        if not alarms:
-            return set()
-        # What was closed before the baseline was put back was closed because it was replaced; now it stands again.
-        restored = [
-            change.at
-            for change in self._store.baseline_changes(target.name)
-            if change.baseline_id == verdict.baseline_id and change.before is BaselineState.SUPERSEDED
-        ]
-        settled: set[Kind] = set()
-        for incident in self._store.incidents(target=target.name):
-            if incident.baseline_id != verdict.baseline_id or incident.resolved_at is None:
-                continue
-            if restored and incident.resolved_at <= restored[-1]:
-                continue
-            for kind, alarm_at in alarms.items():
-                # Performance that drifts while behaviour is open joins that incident, and is closed with it.
-                joined = kind is Kind.PERFORMANCE and incident.kind is Kind.BEHAVIOUR
-                until = incident.resolved_at if joined else incident.opened_at
-                if alarm_at is not None and (joined or kind is incident.kind) and alarm_at <= until:
-                    settled.add(kind)
-        return settled
+    def _known_to(self, baseline: Baseline) -> list[Told]:
+        """What the baseline tells; kept once it is active and changes no more."""
+        known = self._told.get(baseline.target)
+        if known is not None and known[0] == baseline.id:
+            return known[1]
+        told = known_to(self._store, baseline)
+        if baseline.state is BaselineState.ACTIVE:
+            self._told[baseline.target] = (baseline.id, told)
+        return told
 
-    def _activate_when_complete(self, target: Target, baseline: Baseline, at: datetime) -> None:
+    def arm(self, target: Target, baseline: Baseline, at: datetime, *, wanted: int | None = None) -> bool:
+        """Activate a collecting baseline when it is complete and shows one behaviour.
+
+        Calibration runs of a time at which the endpoint was provisionally another count as nothing from then on. While
+        it still is, nothing is activated: the normal would be a mixture.
+
+        Args:
+            target: whose baseline.
+            baseline: collecting.
+            at: when.
+            wanted: calibration runs that are enough; the baseline's own number when None.
+
+        Returns:
+            Whether the baseline is active now.
+        """
         if anchoring(self._store, target, baseline).repeats:
-            return
-        if self._n_calibration(baseline) >= baseline.calibration_wanted:
-            self._store.activate_baseline(baseline.id, at=at)
-
-    def _n_calibration(self, baseline: Baseline) -> int:
-        return sum(row.purpose is Purpose.CALIBRATION for row in self._store.series(baseline.id))
-
-    def _failing(self, target: Target, run: Run) -> list[Run]:
-        """The latest runs in a row, up to and with this one, that had too many failures to be judged; oldest first."""
-        recent = self._store.runs(
-            target.name,
-            until=run.scheduled_at,
-            states=(RunState.MEASURED, RunState.JUDGED),
-            limit=self._failure_threshold,
-            newest_first=True,
-        )
-        failing: list[Run] = []
-        for earlier in recent:
-            if earlier.failure_share <= MAX_FAILURE_SHARE:
-                break
-            failing.insert(0, earlier)
-        return failing
+            return False
+        found = calibration(self._store, target, baseline)
+        enough = baseline.calibration_wanted if wanted is None else wanted
+        if found.is_away or len(found.counted) < enough:
+            return False
+        reason = "calibration is complete"
+        if found.left_out:
+            reason += f", without {len(found.left_out)} runs at which the endpoint was another"
+            self._store.set_members(baseline.id, [row.run_id for row in found.left_out], None)
+        self._store.activate_baseline(baseline.id, at=at, reason=reason)
+        return True

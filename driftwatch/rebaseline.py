@@ -10,6 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from driftwatch.alert import incidents
+from driftwatch.creep import Creep, creep
 from driftwatch.domain import Baseline, Completion, Incident, Kind, Purpose, Score, SeriesRow, Target, content_hash
 from driftwatch.errors import BaselineMissing, UsageError
 from driftwatch.score import CHANNELS, SCORING_VERSION, Embedder, Reference, combine, score
@@ -30,6 +31,8 @@ class Acceptance:
     resolved: tuple[Incident, ...]
     n_anchor_runs: int
     n_calibration: int
+    creep: Creep | None
+    """How far the accepted behaviour is from the first that was ever accepted; None when nothing was before."""
 
     @property
     def missing_runs(self) -> int:
@@ -86,12 +89,10 @@ def accept(
         raise UsageError(
             f"{target.name}: no run since {begun:%Y-%m-%d %H:%M} UTC has been measured and kept; wait for one"
         )
-    anchors, used = _new_anchors(target, [stored[row.run_id] for row in rows], current.anchors_wanted)
+    anchors, used = _new_anchors(target, [stored[row.run_id] for row in rows], current)
     rest = rows[used:]
     if canary_ids:
-        _require_enough(
-            target, canary_ids, anchors, n_wanted=current.anchors_wanted, n_rest=len(rest), n_rows=len(rows)
-        )
+        _require_enough(target, canary_ids, anchors, current, n_rest=len(rest), n_rows=len(rows))
         kept = store.anchors(measured.id)
         anchors = {c.id: anchors[c.id] if c.id in canary_ids else kept.get(c.id, []) for c in target.canaries}
     reference = _reference(target, anchors, current, embedder)
@@ -100,6 +101,7 @@ def accept(
     if canary_ids:
         by_run = _draw(store, reference, measured, fresh=list(by_run.values()), canary_ids=canary_ids)
         wanted = len(by_run)
+    crept = creep(store, target, embedder, series_key=current.series_key, anchors=anchors)
     created = store.start_baseline(
         target=target.name,
         series_key=current.series_key,
@@ -119,7 +121,7 @@ def accept(
         store.incidents(target=target.name, open_only=True),
         baseline=created,
         author=author,
-        reason=reason,
+        reason=_with_creep(reason, crept),
         at=at,
         receivers=target.receivers,
     )
@@ -129,6 +131,7 @@ def accept(
         resolved=tuple(resolved),
         n_anchor_runs=used,
         n_calibration=len(by_run),
+        creep=crept,
     )
 
 
@@ -171,6 +174,12 @@ def series_key(target: Target, embedder: Embedder | None) -> str:
     return content_hash([target.definition_hash, target.suite_hash, SCORING_VERSION, sorted(CHANNELS), revision])
 
 
+def _with_creep(reason: str, crept: Creep | None) -> str:
+    """Receivers hear when many acceptances have added up; after a single one the incident has told them itself."""
+    is_news = crept is not None and crept.n_between and any(channel.is_far for channel in crept.channels)
+    return f"{reason.rstrip('.')}; {crept.in_words()}" if crept is not None and is_news else reason
+
+
 def _measured(store: Store, current: Baseline) -> Baseline:
     """The current baseline, or the one it replaced while nothing has been measured against it.
 
@@ -206,23 +215,24 @@ def _replies(store: Store, rows: Sequence[SeriesRow]) -> dict[int, list[Completi
 
 
 def _new_anchors(
-    target: Target, runs: Sequence[Sequence[Completion]], wanted: int
+    target: Target, runs: Sequence[Sequence[Completion]], baseline: Baseline
 ) -> tuple[dict[str, list[Completion]], int]:
     """The earliest replies of every canary, and from how many runs they are taken.
 
     A canary that has answered fewer times than are wanted does not use up the runs that the others leave for
     calibration, unless none has answered often enough.
     """
-    anchors: dict[str, list[Completion]] = {canary.id: [] for canary in target.canaries}
+    wanted = {canary.id: baseline.anchors_for(canary) for canary in target.canaries}
+    anchors: dict[str, list[Completion]] = {canary_id: [] for canary_id in wanted}
     given = Counter(completion.canary_id for replies in runs for completion in replies)
-    enough = [canary.id for canary in target.canaries if given[canary.id] >= wanted] or list(anchors)
+    enough = [canary_id for canary_id, n in wanted.items() if given[canary_id] >= n] or list(anchors)
     used = 0
     for replies in runs:
-        if all(len(anchors[canary_id]) >= wanted for canary_id in enough):
+        if all(len(anchors[canary_id]) >= wanted[canary_id] for canary_id in enough):
             break
         used += 1
         for completion in replies:
-            if len(anchors[completion.canary_id]) < wanted:
+            if len(anchors[completion.canary_id]) < wanted[completion.canary_id]:
                 anchors[completion.canary_id].append(completion)
     return anchors, used
 
@@ -231,13 +241,14 @@ def _require_enough(
     target: Target,
     canary_ids: Sequence[str],
     anchors: Mapping[str, Sequence[Completion]],
+    baseline: Baseline,
     *,
-    n_wanted: int,
     n_rest: int,
     n_rows: int,
 ) -> None:
+    wanted = {canary.id: baseline.anchors_for(canary) for canary in target.canaries}
     for canary_id in canary_ids:
-        n = len(anchors[canary_id])
+        n, n_wanted = len(anchors[canary_id]), wanted[canary_id]
         if n < n_wanted and n_rest:
             raise UsageError(
                 f"{target.name}: {canary_id} has {n} replies since the change, and {n_wanted} make a baseline; "
@@ -255,7 +266,7 @@ def _reference(
     target: Target, anchors: Mapping[str, Sequence[Completion]], baseline: Baseline, embedder: Embedder | None
 ) -> Reference:
     """As the pipeline will prepare the same anchors: without the canaries that have too few."""
-    watched = tuple(c for c in target.canaries if len(anchors[c.id]) >= baseline.least_anchors)
+    watched = tuple(c for c in target.canaries if len(anchors[c.id]) >= baseline.least_anchors(c))
     return Reference.from_anchors(replace(target, canaries=watched or target.canaries), anchors, embedder)
 
 

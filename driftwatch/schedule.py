@@ -21,6 +21,10 @@ MAX_NAP_S = 30.0
 GUARD_S = MAX_NAP_S + 1.0
 """When a tick is made whatever the wall clock says, s after the one before it: a nap and time to begin on time."""
 
+FOLLOW_UP_GAP = timedelta(minutes=10)
+"""Least time between a run and its follow-up, and between that and the next slot. Source: detection design, "Probe
+tiers": runs that are closer share the same minute's load and say the same thing twice."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Where the grid of slots begins."""
 
@@ -55,7 +59,12 @@ def slot_at(target: Target, at: datetime) -> Slot:
     )
 
 
-def due(targets: Sequence[Target], last_runs: Mapping[str, datetime], at: datetime) -> list[Slot]:
+def due(
+    targets: Sequence[Target],
+    last_runs: Mapping[str, datetime],
+    at: datetime,
+    follow_ups: Mapping[str, Slot] | None = None,
+) -> list[Slot]:
     """The slots to run now, earliest start first: at most one per target.
 
     Only the slot that ``at`` lies in can be due. A slot missed while nobody watched is neither made up for later
@@ -65,20 +74,43 @@ def due(targets: Sequence[Target], last_runs: Mapping[str, datetime], at: dateti
         targets: what is watched.
         last_runs: target name → ``scheduled_at`` of its latest run; absent for a target that never ran.
         at: the time, aware UTC.
+        follow_ups: target name → the run that it wants between two slots, from ``burst``. It is made only after its
+            slot's own run, and only when the next slot starts at least FOLLOW_UP_GAP later.
     """
-    slots = [slot for target in targets if (slot := _open_slot(target, last_runs.get(target.name), at)) is not None]
-    return sorted((slot for slot in slots if slot.start_at <= at), key=lambda slot: (slot.start_at, slot.target))
+    wanted = follow_ups or {}
+    slots = [_open(target, last_runs.get(target.name), at, wanted.get(target.name)) for target in targets]
+    ready = [slot for slot in slots if slot is not None and slot.start_at <= at]
+    return sorted(ready, key=lambda slot: (slot.start_at, slot.target))
 
 
-def next_start(targets: Sequence[Target], last_runs: Mapping[str, datetime], at: datetime) -> datetime | None:
-    """When the next slot of any target starts, ``at`` itself when one is due; None without targets."""
+def next_start(
+    targets: Sequence[Target],
+    last_runs: Mapping[str, datetime],
+    at: datetime,
+    follow_ups: Mapping[str, Slot] | None = None,
+) -> datetime | None:
+    """When the next slot or follow-up of any target starts, ``at`` itself when one is due; None without targets."""
+    wanted = follow_ups or {}
     starts = []
     for target in targets:
-        slot = _open_slot(target, last_runs.get(target.name), at)
-        if slot is None:
-            slot = slot_at(target, slot_at(target, at).scheduled_at + timedelta(seconds=target.interval_s))
+        slot = _open(target, last_runs.get(target.name), at, wanted.get(target.name)) or _next_slot(target, at)
         starts.append(max(slot.start_at, at))
     return min(starts, default=None)
+
+
+def _open(target: Target, last: datetime | None, at: datetime, follow_up: Slot | None) -> Slot | None:
+    """What is to be run in the slot that ``at`` lies in: the slot itself, after it its follow-up; None when neither."""
+    slot = _open_slot(target, last, at)
+    if slot is not None or follow_up is None or last is None:
+        return slot
+    is_new = follow_up.scheduled_at > last
+    is_of_this_slot = slot_at(target, follow_up.scheduled_at) == slot_at(target, at)
+    leaves_time = max(follow_up.start_at, at) + FOLLOW_UP_GAP <= _next_slot(target, at).start_at
+    return follow_up if is_new and is_of_this_slot and leaves_time else None
+
+
+def _next_slot(target: Target, at: datetime) -> Slot:
+    return slot_at(target, slot_at(target, at).scheduled_at + timedelta(seconds=target.interval_s))
 
 
 def _open_slot(target: Target, last: datetime | None, at: datetime) -> Slot | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from driftwatch import alert, usage
 from driftwatch.config import AlarmBudget, Settings, SlackReceiver, TargetSettings, read_secret, require_secret
 from driftwatch.detect.budget import threshold
-from driftwatch.domain import Canary, Json, Target
+from driftwatch.domain import Canary, Json, Level, Target, Wire
 from driftwatch.errors import ConfigError
 from driftwatch.judgement import kinds_watched
 from driftwatch.providers import Connection
@@ -52,6 +52,8 @@ def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tupl
         calibration_wanted=settings.baseline.calibration_runs_for(wanted.interval_s),
         owner=wanted.owner,
         receivers=tuple(wanted.receivers),
+        burst=wanted.burst,
+        tripwires={wire: Level(getattr(wanted.tripwires, wire.value)) for wire in Wire},
     )
     bar = threshold(
         runs_per_year=built.runs_per_year,

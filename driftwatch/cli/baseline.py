@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,7 @@ class CannotMeasure(DriftwatchError):
 
 
 class Declined(DriftwatchError):
-    """The user does not want to spend what a baseline costs."""
+    """The user does not want to spend what it costs."""
 
     exit_code = 130
 
@@ -64,7 +66,7 @@ def baseline(
             typer.echo(plan.sentence())
         if not open_plans:
             return
-        _ask(open_plans, yes=yes)
+        agree(reduce(add, (plan.estimate for plan in open_plans)), yes=yes)
         for plan in open_plans:
             await plan.collect()
 
@@ -81,9 +83,10 @@ class _Plan:
         self._baseline: Baseline = application.pipeline.baseline_for(target, application.clock.now())
         self.wanted = min(runs, self._baseline.calibration_wanted)
         self.is_done = self._baseline.state == "active"
-        self.missing_anchors = 0 if self.is_done else application.pipeline.missing_anchors(target, self._baseline)
+        missing = {} if self.is_done else application.pipeline.missing_anchors(target, self._baseline)
+        self.missing_anchors = max(missing.values(), default=0)
         self.missing_runs = 0 if self.is_done else max(0, self.wanted - self._collected())
-        passes = self.missing_anchors + self.missing_runs * target.repeats
+        passes = {c.id: missing.get(c.id, 0) + self.missing_runs * target.repeats_for(c) for c in target.canaries}
         price = application.lines[target.name].price
         self.estimate: usage.Estimate = usage.estimate(target, price, passes=passes)
 
@@ -96,11 +99,16 @@ class _Plan:
                 f"to replace it, `driftwatch rebaseline {name} --reason …`"
             )
         return (
-            f"{name}: {self.missing_anchors} anchors for each of {len(self._target.canaries)} canaries, then "
+            f"{name}: {self._anchors_in_words()} {len(self._target.canaries)} canaries, then "
             f"{self.missing_runs} calibration runs: {self.estimate.requests:,} requests, about "
             f"{self.estimate.input_tokens:,} tokens in and at most {self.estimate.output_tokens:,} out, "
-            f"{_usd(self.estimate)}"
+            f"{dollars(self.estimate)}"
         )
+
+    def _anchors_in_words(self) -> str:
+        wanted = {self._baseline.anchors_for(canary) for canary in self._target.canaries}
+        each = "for each of" if len(wanted) == 1 else "at most for each of"
+        return f"{self.missing_anchors} anchors {each}"
 
     async def collect(self) -> None:
         """Run until the baseline is armed.
@@ -121,8 +129,15 @@ class _Plan:
                 failures = 0 if counted else failures + 1
                 if failures >= PATIENCE or (failures and {c.outcome.value for c in made} <= HOPELESS):
                     raise CannotMeasure(self._why(made))
-            if current.state == "collecting":
-                self._app.store.activate_baseline(current.id, at=self._app.clock.now())
+            at = self._app.clock.now()
+            if current.state == "collecting" and not self._app.pipeline.arm(
+                self._target, current, at, wanted=self.wanted
+            ):
+                name = self._target.name
+                raise CannotMeasure(
+                    f"{name}: it changed while it was being calibrated, so the watch is not armed; `driftwatch status` "
+                    f"says since when, and `driftwatch rebaseline {name} --reason …` accepts what it serves now"
+                )
         typer.echo(f"{self._target.name}: armed with {self._collected()} calibration runs. Next: driftwatch serve")
 
     async def _run(self, on_completion: Callable[[Completion], None]) -> tuple[list[Completion], bool]:
@@ -158,22 +173,25 @@ class _Plan:
         return sum(row.purpose == "calibration" for row in self._app.store.series(self._current().id))
 
 
-def _ask(plans: list[_Plan], *, yes: bool) -> None:
-    """Let the user agree to what is about to be spent."""
-    total = plans[0].estimate
-    for plan in plans[1:]:
-        total += plan.estimate
+def agree(total: usage.Estimate, *, yes: bool) -> None:
+    """Let the user agree to what is about to be spent.
+
+    Raises:
+        UsageError: nobody is there to be asked.
+        Declined: the answer is no.
+    """
     if yes or total.usd == 0:
         return
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{total.requests:,} requests, {_usd(total)}: nobody is here to be asked; write --yes to spend it"
+            f"{total.requests:,} requests, {dollars(total)}: nobody is here to be asked; write --yes to spend it"
         )
-    if not typer.confirm(f"Spend {total.requests:,} requests, {_usd(total)}?"):
+    if not typer.confirm(f"Spend {total.requests:,} requests, {dollars(total)}?"):
         raise Declined("nothing was sent; the same command asks again")
 
 
-def _usd(estimate: usage.Estimate) -> str:
+def dollars(estimate: usage.Estimate) -> str:
+    """What an estimate costs, in words."""
     if estimate.usd is None:
         return "price unknown (set `price:` on the target to see dollars)"
     if estimate.price is None:

@@ -91,6 +91,9 @@ def _tell(name: str, accepted: Acceptance) -> None:
         )
     else:
         typer.echo(f"Armed again with {accepted.n_calibration} calibration runs.")
+    if accepted.creep is not None:
+        words = accepted.creep.in_words()
+        typer.echo(f"{words[0].upper()}{words[1:]}.")
     typer.echo(f"To take it back: driftwatch rebaseline {name} --undo --reason …")
 
 

@@ -15,6 +15,10 @@ def json_schema() -> dict[str, Json]:
     schema = _plain(Settings.model_json_schema(by_alias=True))
     target = schema["$defs"]["TargetSettings"]
     target.pop("required")
+    target["properties"]["tripwires"] = {
+        "anyOf": [{"enum": ["page", "notice", "off"]}, {"$ref": "#/$defs/TripwireSettings"}],
+        "description": target["properties"]["tripwires"]["description"],
+    }
     schema.pop("required")
     schema["properties"]["defaults"] = {
         "$ref": "#/$defs/TargetSettings",

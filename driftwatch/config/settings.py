@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -48,12 +48,12 @@ class Section(BaseModel):
 class AlarmBudget(Section):
     """How many false alarms are acceptable; exactly one of the two figures is given."""
 
-    chance_of_any_per_year: float | None = Field(default=None, gt=0, lt=1, examples=[0.1])
-    """Chance of one or more false alarms in a year, between 0 and 1. Instead of false_alarms_per_year."""
-    false_alarms_per_year: float | None = Field(
-        default_factory=lambda given: None if given["chance_of_any_per_year"] else 1.0, gt=0, le=366, examples=[1]
+    false_alarms_per_year: float | None = Field(default=None, gt=0, le=366, examples=[1])
+    """False alarms accepted in a year on average. Instead of chance_of_any_per_year."""
+    chance_of_any_per_year: float | None = Field(
+        default_factory=lambda given: None if given["false_alarms_per_year"] else 0.1, gt=0, lt=1, examples=[0.1]
     )
-    """False alarms accepted in a year on average. Default 1."""
+    """Chance of one or more false alarms in a year, between 0 and 1. Default 0.1."""
     scope: Literal["target", "fleet"] = "target"
     """Whether the figure holds for each target or for all targets together."""
 
@@ -120,6 +120,31 @@ class Price(Section):
     """US dollars per million output tokens."""
 
 
+TripwireLevel = Literal["page", "notice", "off"]
+
+
+class TripwireSettings(Section):
+    """What a change in the metadata that comes with replies causes: page, notice or off."""
+
+    served_model: TripwireLevel = Field(default="page", examples=["page"])
+    """The endpoint names a model that it has never named before."""
+    fingerprint: TripwireLevel = Field(default="notice", examples=["notice"])
+    """The endpoint reports a system fingerprint that it has never reported before."""
+    input_tokens: TripwireLevel = Field(default="notice", examples=["notice"])
+    """A canary's fixed request is counted as another number of tokens."""
+    errors: TripwireLevel = Field(default="notice", examples=["notice"])
+    """Requests are refused for a reason that asking again does not change, e.g. the model is gone."""
+
+
+def _one_level(value: Json) -> Json:
+    """One word stands for all wires."""
+    if not isinstance(value, str):
+        return value
+    if value not in get_args(TripwireLevel):
+        fail("unknown value", "write page, notice or off")
+    return dict.fromkeys(TripwireSettings.model_fields, value)
+
+
 class TargetSettings(Section):
     """One endpoint under watch."""
 
@@ -154,6 +179,13 @@ class TargetSettings(Section):
     """Requests to the endpoint at the same time, 1 to 256."""
     attempts: int = Field(default=3, ge=1, le=5, examples=[3])
     """Tries of one request when the endpoint is busy or unreachable, 1 to 5."""
+    burst: bool = Field(default=True, examples=[True])
+    """Look again after a suspicious run: up to three more runs, 10 minutes apart, at most 24 a day. About 2 % more
+    runs while nothing changes. Not for intervals under 40m."""
+    tripwires: Annotated[TripwireSettings, BeforeValidator(_one_level)] = Field(
+        default_factory=TripwireSettings, examples=["notice"]
+    )
+    """What changed metadata causes: page, notice or off for all of it, or one word for each kind."""
     owner: Text | None = Field(default=None, examples=["team-support"])
     """Who answers for the endpoint; shown in alerts."""
     receivers: Names = Field(default=(), examples=[["oncall"]])
@@ -221,7 +253,7 @@ class Settings(Section):
     """Who is told of incidents, by name."""
     store: FilePath = Field(default=Path("driftwatch.db"), examples=["driftwatch.db"])
     """Database file; created when missing. DRIFTWATCH_STORE overrides it. Default: beside this file."""
-    alarm_budget: AlarmBudget = Field(default_factory=AlarmBudget, examples=[{"false_alarms_per_year": 1}])
+    alarm_budget: AlarmBudget = Field(default_factory=AlarmBudget, examples=[{"chance_of_any_per_year": 0.1}])
     """How many false alarms are acceptable."""
     baseline: BaselineSettings = Field(default_factory=BaselineSettings, examples=[{"anchors": 8}])
     """How much is recorded before anything may alarm."""

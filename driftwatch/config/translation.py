@@ -22,6 +22,7 @@ from driftwatch.config.settings import (
     Simulation,
     SlackReceiver,
     TargetSettings,
+    TripwireSettings,
 )
 from driftwatch.domain import Json
 
@@ -37,6 +38,7 @@ SECTIONS: Mapping[KeyPath, type[BaseModel]] = {
     ("simulation",): Simulation,
     ("targets", "*"): TargetSettings,
     ("targets", "*", "price"): Price,
+    ("targets", "*", "tripwires"): TripwireSettings,
 }
 """Which settings class reads which section; ``*`` is a name, and a receiver's type follows its name."""
 
@@ -130,6 +132,8 @@ def _example(loc: KeyPath) -> str:
 
 
 def _yaml(value: Json) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_yaml(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):

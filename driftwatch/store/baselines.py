@@ -66,13 +66,13 @@ def start(
     return _fresh(session, row)
 
 
-def activate(session: Session, baseline_id: int, *, at: datetime) -> Baseline:
+def activate(session: Session, baseline_id: int, *, at: datetime, reason: str) -> Baseline:
     """Move a collecting baseline to active; one that is active already stays as it is."""
     row = session.get(BaselineRow, baseline_id)
     if row is None or row.state == BaselineState.SUPERSEDED:
         raise StoreError(f"baseline {baseline_id} is not current, so it cannot become active")
     if row.state == BaselineState.COLLECTING:
-        _move(session, row, BaselineState.ACTIVE, at=at, author="driftwatch", reason="calibration is complete")
+        _move(session, row, BaselineState.ACTIVE, at=at, author="driftwatch", reason=reason)
     return _fresh(session, row)
 
 

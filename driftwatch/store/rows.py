@@ -18,6 +18,7 @@ from driftwatch.domain import (
     Json,
     Kind,
     KindEvidence,
+    Level,
     Notification,
     NotificationState,
     Outcome,
@@ -28,7 +29,9 @@ from driftwatch.domain import (
     State,
     ToolCall,
     Transition,
+    Tripwire,
     Verdict,
+    Wire,
 )
 from driftwatch.store.tables import (
     BaselineRow,
@@ -153,6 +156,7 @@ def verdict(row: VerdictRow) -> Verdict:
         n_monitored=row.n_monitored,
         kinds=tuple(_kind(item) for item in row.kinds),
         channels=tuple(_channel(item) for item in row.channels),
+        tripwires=tuple(tripwire(item) for item in row.tripwires or ()),
     )
 
 
@@ -169,6 +173,8 @@ def verdict_columns(value: Verdict) -> dict[str, Any]:
         "n_monitored": int(value.n_monitored),
         "kinds": [_kind_json(item) for item in value.kinds],
         "channels": [_channel_json(item) for item in value.channels],
+        # NULL where nothing is tripped, which is nearly every run: those few that are can be looked for.
+        "tripwires": [_tripwire_json(item) for item in value.tripwires] or None,
     }
 
 
@@ -225,6 +231,29 @@ def stored_id(value: int | None) -> int:
     return value
 
 
+def tripwire(item: Mapping[str, Json]) -> Tripwire:
+    """One entry of a verdict's tripwires."""
+    return Tripwire(
+        wire=Wire(item["wire"]),
+        level=Level(item["level"]),
+        before=tuple(item["before"]),
+        after=tuple(item["after"]),
+        canaries=tuple(item["canaries"]),
+        since=datetime.fromisoformat(item["since"]),
+    )
+
+
+def _tripwire_json(value: Tripwire) -> dict[str, Json]:
+    return {
+        "wire": value.wire.value,
+        "level": value.level.value,
+        "before": list(value.before),
+        "after": list(value.after),
+        "canaries": list(value.canaries),
+        "since": _moment_json(value.since),
+    }
+
+
 def _countable(n: int | None) -> int | None:
     """A token count as an endpoint reports it, held inside what SQLite can store: a hostile reply loses no run."""
     return None if n is None else max(-_LARGEST, min(n, _LARGEST))
@@ -239,6 +268,9 @@ def _kind(item: Mapping[str, Json]) -> KindEvidence:
         alarm_at=_moment(item["alarm_at"]),
         onset_at=_moment(item["onset_at"]),
         runs_since_onset=item["runs_since_onset"],
+        # Absent from verdicts that an older release stored.
+        is_suspicious=item.get("is_suspicious", False),
+        problem=item.get("problem"),
     )
 
 
@@ -251,6 +283,8 @@ def _kind_json(value: KindEvidence) -> dict[str, Json]:
         "alarm_at": _moment_json(value.alarm_at),
         "onset_at": _moment_json(value.onset_at),
         "runs_since_onset": int(value.runs_since_onset),
+        "is_suspicious": bool(value.is_suspicious),
+        "problem": value.problem,
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col
@@ -31,9 +32,13 @@ def record_scores(session: Session, baseline_id: int, by_run: Mapping[int, Seque
     session.execute(statement.on_conflict_do_update(index_elements=key, set_=kept), values)
 
 
-def set_members(session: Session, baseline_id: int, run_ids: Sequence[int], purpose: Purpose) -> None:
-    """Say what stored runs count as for a baseline, in place of what they counted as before."""
+def set_members(session: Session, baseline_id: int, run_ids: Sequence[int], purpose: Purpose | None) -> None:
+    """Say what stored runs count as for a baseline, in place of what they counted as before; None: as nothing."""
     if not run_ids:
+        return
+    if purpose is None:
+        chosen = [col(MembershipRow.baseline_id) == baseline_id, col(MembershipRow.run_id).in_(among(run_ids))]
+        session.execute(delete(MembershipRow).where(*chosen), execution_options={"synchronize_session": False})
         return
     if purpose is not Purpose.ANCHOR:
         _refuse_anchors(session, baseline_id, run_ids, purpose)
@@ -43,8 +48,8 @@ def set_members(session: Session, baseline_id: int, run_ids: Sequence[int], purp
     session.execute(statement, [{"baseline_id": baseline_id, "run_id": i, "purpose": purpose.value} for i in run_ids])
 
 
-def series(session: Session, baseline_id: int) -> list[SeriesRow]:
-    """The runs that have scores and a membership for a baseline, in order of ``scheduled_at``."""
+def series(session: Session, baseline_id: int, *, after: datetime | None = None) -> list[SeriesRow]:
+    """The runs that have scores and a membership for a baseline, in order of ``scheduled_at``; those after a time."""
     members = (
         select(
             col(MembershipRow.run_id),
@@ -62,6 +67,10 @@ def series(session: Session, baseline_id: int) -> list[SeriesRow]:
         .where(col(ScoreRow.baseline_id) == baseline_id)
         .order_by(col(ScoreRow.run_id), col(ScoreRow.channel))
     )
+    if after is not None:
+        members = members.where(col(RunRow.scheduled_at) > after)
+        fresh = [run_id for run_id, *_ in session.execute(members)]
+        scores = scores.where(col(ScoreRow.run_id).in_(among(fresh)))
     # Two queries and not one join: the runs' columns are decoded once a run, not once a channel.
     by_run: dict[int, dict[str, float]] = {}
     for run_id, channel, value in session.execute(scores):
@@ -79,6 +88,20 @@ def series(session: Session, baseline_id: int) -> list[SeriesRow]:
         for run_id, purpose, scheduled_at, n_ok, n_failed in session.execute(members)
         if run_id in by_run
     ]
+
+
+def length(session: Session, baseline_id: int, *, until: datetime) -> int:
+    """How many runs ``series`` has up to and with a time."""
+    has_scores = select(col(ScoreRow.run_id)).where(
+        col(ScoreRow.baseline_id) == baseline_id, col(ScoreRow.run_id) == col(MembershipRow.run_id)
+    )
+    query = (
+        select(func.count())
+        .select_from(MembershipRow)
+        .join(RunRow, col(RunRow.id) == col(MembershipRow.run_id))
+        .where(col(MembershipRow.baseline_id) == baseline_id, col(RunRow.scheduled_at) <= until, has_scores.exists())
+    )
+    return session.scalar(query) or 0
 
 
 def canary_values(

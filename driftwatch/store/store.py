@@ -24,10 +24,12 @@ from driftwatch.domain import (
     Score,
     SeriesRow,
     Step,
+    Told,
     Transition,
+    Tripwire,
     Verdict,
 )
-from driftwatch.store import baselines, embeddings, judgements, outbox, retention, runs, series
+from driftwatch.store import baselines, embeddings, judgements, outbox, retention, runs, series, told
 from driftwatch.store.baselines import BaselineChange
 from driftwatch.store.database import Database
 from driftwatch.store.migrate import migrate
@@ -114,10 +116,10 @@ class Store:
                 parent_id=parent_id,
             )
 
-    def activate_baseline(self, baseline_id: int, *, at: datetime) -> Baseline:
+    def activate_baseline(self, baseline_id: int, *, at: datetime, reason: str = "calibration is complete") -> Baseline:
         """Move a collecting baseline to active; harmless when it is, StoreError when it is not current."""
         with self._database.writing() as session:
-            return baselines.activate(session, baseline_id, at=at)
+            return baselines.activate(session, baseline_id, at=at, reason=reason)
 
     def restore_baseline(self, baseline_id: int, *, author: str, reason: str, at: datetime) -> Baseline:
         """Undo: supersede the current baseline and make this one current again.
@@ -257,24 +259,35 @@ class Store:
         with self._database.writing() as session:
             series.record_scores(session, baseline_id, by_run)
 
-    def set_members(self, baseline_id: int, run_ids: Sequence[int], purpose: Purpose) -> None:
-        """Say what stored runs count as for a baseline, in place of what they counted as before.
-
-        Raises:
-            StoreError: a run gave anchors to this baseline and is to count as anything but ANCHOR.
-        """
+    def set_members(self, baseline_id: int, run_ids: Sequence[int], purpose: Purpose | None) -> None:
+        """Say what stored runs now count as for a baseline, None: as nothing; StoreError if one gave anchors."""
         with self._database.writing() as session:
             series.set_members(session, baseline_id, run_ids, purpose)
 
-    def series(self, baseline_id: int) -> list[SeriesRow]:
+    def series(self, baseline_id: int, *, after: datetime | None = None) -> list[SeriesRow]:
         """The runs with scores and a membership for a baseline, by ``scheduled_at``; unmeasured channels are absent."""
         with self._database.reading() as session:
-            return series.series(session, baseline_id)
+            return series.series(session, baseline_id, after=after)
+
+    def series_length(self, baseline_id: int, *, until: datetime) -> int:
+        """How many runs the series has up to and with a time."""
+        with self._database.reading() as session:
+            return series.length(session, baseline_id, until=until)
 
     def canary_values(self, baseline_id: int, channel: str, run_ids: Sequence[int]) -> dict[int, dict[str, float]]:
         """Per run the canaries' own values in [0, 1] in one channel; what was not measured is absent."""
         with self._database.reading() as session:
             return series.canary_values(session, baseline_id, channel, run_ids)
+
+    def told(self, *, baseline_id: int | None = None, run_ids: Sequence[int] = ()) -> list[Told]:
+        """The metadata of a baseline's anchors, anchor and calibration runs, or else of these runs, counted."""
+        with self._database.reading() as session:
+            return told.by_runs(session, run_ids) if baseline_id is None else told.by_baseline(session, baseline_id)
+
+    def tripped(self, target: str, baseline_id: int) -> list[Tripwire]:
+        """Every tripwire noted in the target's verdicts against a baseline, oldest first; one for each verdict."""
+        with self._database.reading() as session:
+            return told.tripped(session, target, baseline_id)
 
     # ------------------------------------------------------------ judgement
 

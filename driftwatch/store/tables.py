@@ -184,6 +184,8 @@ class VerdictRow(_Row, table=True):
         _one_of("state", State),
         Index("ix_verdict_target", "target", "at"),
         Index("ix_verdict_at", "at"),
+        # The few verdicts that note one are found without reading the others, which are long.
+        Index("ix_verdict_tripped", "target", "baseline_id", sqlite_where=text("tripwires IS NOT NULL")),
     )
     run_id: int = Field(primary_key=True, foreign_key="run.id")
     target: str = Field(sa_type=Words)
@@ -195,6 +197,7 @@ class VerdictRow(_Row, table=True):
     n_monitored: int
     kinds: Any = Field(sa_type=JsonText, nullable=False)
     channels: Any = Field(sa_type=JsonText, nullable=False)
+    tripwires: Any = Field(default=None, sa_type=JsonText, nullable=True)
 
 
 class IncidentRow(_Row, table=True):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from driftwatch import app as module
 from driftwatch.domain import Purpose, RunState
 from driftwatch.errors import EmbedderUnavailable, StoreError
+from driftwatch.schedule import Slot
 
 MINUTE = timedelta(minutes=1)
 SIMULATION = "simulation: {start: 2026-03-02T00:00:00Z, end: 2026-03-03T00:00:00Z}"
@@ -466,3 +467,49 @@ def test_a_connection_that_cannot_be_closed_does_not_keep_the_database_open(plac
         asyncio.run(app.close())
     with pytest.raises(StoreError):
         app.store.ping()
+
+
+# ---------------------------------------------------------------- bursts
+
+CHANGED = "changes:\n  - {at: 2026-03-03T04:00:00Z, persona: after}\n"
+
+
+def at_night(place, simulated, **options) -> list[datetime]:
+    """A day of calibration and a few hours with another persona: the runs since it came."""
+    script = place.root / "script.yaml"
+    script.write_text(script.read_text(encoding="utf-8") + CHANGED, encoding="utf-8")
+    until = "simulation: {start: 2026-03-02T00:00:00Z, end: 2026-03-03T07:00:00Z}"
+    app = place.app({"a": {**simulated, "jitter": "0s", **options}}, until, clock=None)
+
+    async def work():
+        await app.serve()
+        return [run.scheduled_at for run in app.store.runs(since=datetime(2026, 3, 3, 4, tzinfo=UTC))]
+
+    return place.use(app, work)
+
+
+def test_in_simulated_time_a_suspicious_run_is_followed_by_a_burst(place, simulated):
+    slots = at_night(place, simulated)
+    assert [f"{slot:%H:%M}" for slot in slots[:5]] == ["04:00", "04:10", "04:20", "04:30", "05:00"]
+
+
+@pytest.mark.parametrize("options", [{"burst": False}, {"interval": "30m"}])
+def test_without_bursts_the_next_slot_is_the_next_look(place, simulated, options):
+    slots = at_night(place, simulated, **options)
+    assert {slot.minute for slot in slots} <= {0, 30}
+
+
+def test_a_check_makes_the_follow_up_when_it_comes_ten_minutes_later(place, simulated, monkeypatch):
+    app = place.app({"a": simulated})
+    slot = Slot(target="a", scheduled_at=app.clock.now() + 10 * MINUTE, start_at=app.clock.now() + 10 * MINUTE)
+
+    async def work():
+        await app.run_due(["a"])
+        monkeypatch.setattr(app._bursts, "follow_ups", lambda *_: {"a": slot})
+        first = await app.run_due(["a"])
+        app.clock.at += 10 * MINUTE
+        return first, await app.run_due(["a"]), [run.scheduled_at for run in app.store.runs()]
+
+    early, later, slots = place.use(app, work)
+    assert (list(early), list(later)) == ([], ["a"])
+    assert slots[-1] == slot.scheduled_at

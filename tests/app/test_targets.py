@@ -20,7 +20,7 @@ N_KINDS = 2
 @pytest.mark.parametrize(
     ("budget", "expected", "words"),
     [
-        ("", HOURLY * N_KINDS, "at most one false alarm per year"),
+        ("", 175_320, "at most a 10% chance of any false alarm in a year"),
         ("alarm_budget: {false_alarms_per_year: 1}", HOURLY * N_KINDS, "at most one false alarm per year"),
         ("alarm_budget: {false_alarms_per_year: 4}", HOURLY * N_KINDS / 4, "at most 4 false alarms per year"),
         (
@@ -30,8 +30,8 @@ N_KINDS = 2
         ),
         (
             "alarm_budget: {scope: fleet}",
-            HOURLY * N_KINDS * 3,
-            "at most one false alarm per year over all targets together",
+            HOURLY * N_KINDS * 3 * 10,
+            "at most a 10% chance of any false alarm in a year over all targets together",
         ),
         (
             "alarm_budget: {scope: fleet, chance_of_any_per_year: 0.25}",

@@ -43,6 +43,7 @@ SAID = {
     ),
     "budget_scope_unknown": ":6: alarm_budget.scope: unknown value 'targets'; did you mean 'target'?",
     "budget_zero": ":6: alarm_budget.false_alarms_per_year: out of range; write a number above 0",
+    "burst_in_words": ":5: targets.support.burst: must be true or false; write burst: true",
     "calibration_too_short": ":6: baseline.calibration_runs: out of range; write at least 20",
     "canaries_empty": ":5: canaries: must not be empty; write canaries: [canaries]",
     "chance_of_one": ":6: alarm_budget.chance_of_any_per_year: out of range; write a number below 1",
@@ -210,6 +211,12 @@ SAID = {
     ),
     "timeout_of_hours": ":5: targets.support.timeout: longer than makes sense here; write at most 1h",
     "two_api_keys": ":2: targets.support: two sources of the API key; keep api_key_env or api_key_file",
+    "tripwire_level_misspelled": (
+        ":5: targets.support.tripwires.fingerprint: unknown value 'notise'; did you mean 'notice'?"
+    ),
+    "tripwire_unknown": ":5: targets.support.tripwires.served_modle: unknown key; did you mean 'served_model'?",
+    "tripwires_a_number": ":5: targets.support.tripwires: must be a mapping; write tripwires: notice",
+    "tripwires_misspelled": ":5: targets.support.tripwires: unknown value; write page, notice or off",
     "two_budgets": ":5: alarm_budget: two budgets; keep false_alarms_per_year or chance_of_any_per_year",
     "two_documents": ":5: more than one document in the file; remove the line `---`",
     "unclosed_bracket": ":5: a bracket is not closed; close it, and put commas between the entries",

@@ -41,8 +41,15 @@ def test_a_target_of_two_keys_gets_every_default(load_text, target, tmp_path) ->
     assert (support.interval_s, support.jitter_s, support.timeout_s) == (3600.0, 360.0, 60.0)
     assert (support.repeats, support.concurrency, support.attempts) == (1, 4, 3)
     assert (support.suites, support.receivers, support.parameters, support.headers) == ((), (), {}, {})
-    assert settings.alarm_budget.false_alarms_per_year == 1
-    assert (settings.alarm_budget.chance_of_any_per_year, settings.alarm_budget.scope) == (None, "target")
+    assert settings.alarm_budget.chance_of_any_per_year == 0.1
+    assert (settings.alarm_budget.false_alarms_per_year, settings.alarm_budget.scope) == (None, "target")
+    assert support.burst
+    assert support.tripwires.model_dump() == {
+        "served_model": "page",
+        "fingerprint": "notice",
+        "input_tokens": "notice",
+        "errors": "notice",
+    }
     assert (settings.failure_threshold, settings.retention_days) == (3, 90)
     assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8077)
     assert (settings.embedder.model, settings.embedder.revision) == ("all-MiniLM-L6-v2", None)
@@ -63,9 +70,25 @@ def test_settings_made_in_code_have_a_file_all_the_same() -> None:
     assert (settings.file, settings.targets["support"].jitter_s) == (Path("driftwatch.yaml"), 60.0)
 
 
-def test_a_chance_takes_the_place_of_the_default_budget(load_text, target) -> None:
-    budget = load_text(f"{target}alarm_budget: {{chance_of_any_per_year: 0.1, scope: fleet}}\n").alarm_budget
-    assert (budget.false_alarms_per_year, budget.chance_of_any_per_year, budget.scope) == (None, 0.1, "fleet")
+def test_a_number_of_alarms_takes_the_place_of_the_default_budget(load_text, target) -> None:
+    budget = load_text(f"{target}alarm_budget: {{false_alarms_per_year: 2, scope: fleet}}\n").alarm_budget
+    assert (budget.false_alarms_per_year, budget.chance_of_any_per_year, budget.scope) == (2, None, "fleet")
+
+
+@pytest.mark.parametrize("level", ["page", "notice", "off"])
+def test_one_word_sets_every_tripwire(load_text, target, level: str) -> None:
+    tripwires = load_text(f"{target}    tripwires: {level}\n").targets["support"].tripwires
+    assert set(tripwires.model_dump().values()) == {level}
+
+
+def test_a_tripwire_that_is_not_named_keeps_its_default(load_text, target) -> None:
+    tripwires = load_text(f"{target}    tripwires: {{fingerprint: page}}\n").targets["support"].tripwires
+    assert (tripwires.fingerprint, tripwires.served_model, tripwires.errors) == ("page", "page", "notice")
+
+
+def test_bursts_and_tripwires_are_switched_for_all_targets_in_one_place(load_text, target) -> None:
+    support = load_text(f"{target}defaults: {{burst: false, tripwires: off}}\n").targets["support"]
+    assert (support.burst, support.tripwires.served_model) == (False, "off")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ PERSONAS: dict[str, Any] = {
     "other": {"served_model": "m-2", "latency_s": 20.0, "answers": AFTER},
     "terse": {"answers": {name: answers[0] for name, answers in BEFORE.items()}},
     "terse and slow": {"latency_s": 20.0, "answers": {name: answers[0] for name, answers in BEFORE.items()}},
+    "refusing": {"answers": dict.fromkeys(BEFORE, "I'm sorry, but I can't help with that.")},
     "two": {"answers": {**BEFORE, "shop/capital": AFTER["shop/capital"], "shop/refund": AFTER["shop/refund"]}},
 }
 CANARIES = tuple(

@@ -53,7 +53,7 @@ def test_after_a_single_failure_the_next_run_asks_for_what_is_missing_and_no_mor
     answers = iter([False])
     watch.endpoint.while_asked = lambda: setattr(watch.endpoint, "is_down", not next(answers, True))
     assert watch.run().reason == "collecting anchors: 3 of 4 for every canary; 1 of 16 requests failed"
-    assert watch.pipeline.missing_anchors(watch.target, watch.baseline()) == 1
+    assert list(watch.pipeline.missing_anchors(watch.target, watch.baseline()).values()) == [1]
     watch.run()
     assert len(watch.endpoint.asked) == 16 + 4
     assert {len(those) for those in watch.store.anchors(watch.baseline().id).values()} == {4}, "never more than wanted"
@@ -65,6 +65,58 @@ def test_an_anchor_run_of_which_most_fails_gives_no_anchors(watch):
     verdict = watch.run()
     assert "this run does not count, 13 of 16 requests failed, more than 50%" in verdict.reason
     assert watch.store.anchors(watch.baseline().id) == {}
+
+
+# ---------------------------------------------------------------- canaries with numbers of their own
+
+
+@pytest.fixture
+def mixed(watch):
+    """The four canaries, of which greeting wants 12 anchors and is asked 3 times a run."""
+    own = {"shop/greeting": {"repeats": 3, "anchors": 12}}
+    watch.edit(canaries=tuple(replace(canary, **own.get(canary.id, {})) for canary in watch.target.canaries))
+    return watch
+
+
+def n_anchors(watch) -> dict[str, int]:
+    return {canary_id: len(those) for canary_id, those in watch.store.anchors(watch.baseline().id).items()}
+
+
+def test_the_first_run_asks_each_canary_for_the_anchors_it_wants_and_later_runs_for_its_repeats(mixed):
+    wanted = {"shop/capital": 4, "shop/refund": 4, "shop/greeting": 12, "shop/triage": 4}
+    mixed.run()
+    assert Counter(mixed.endpoint.asked) == n_anchors(mixed) == wanted
+    mixed.endpoint.asked.clear()
+    mixed.run()
+    assert Counter(mixed.endpoint.asked) == {**dict.fromkeys(wanted, 1), "shop/greeting": 3}
+
+
+def test_missing_anchors_are_counted_for_each_canary_and_the_one_that_needs_most_is_named(mixed):
+    answers = iter([True] * 8 + [False] * 16)
+    mixed.endpoint.while_asked = lambda: setattr(mixed.endpoint, "is_down", not next(answers, True))
+    assert "this run does not count, 16 of 24 requests failed" in mixed.run().reason
+    mixed.endpoint.is_down, mixed.endpoint.while_asked = False, lambda: None
+    verdict = mixed.run()
+    assert verdict.reason == "collecting anchors: 1 of 12 for shop/greeting"
+    assert mixed.pipeline.missing_anchors(mixed.target, mixed.baseline()) == {
+        "shop/capital": 3, "shop/refund": 3, "shop/greeting": 11, "shop/triage": 3,
+    }  # fmt: skip
+    mixed.run()
+    assert n_anchors(mixed) == {"shop/capital": 4, "shop/refund": 4, "shop/greeting": 12, "shop/triage": 4}
+
+
+def test_a_canary_with_half_of_its_own_anchors_is_watched_and_one_with_less_is_not(mixed):
+    greetings = iter([True] * 5)
+
+    def answer() -> None:
+        is_greeting = mixed.endpoint.asked[-1] == "shop/greeting"
+        mixed.endpoint.is_down = is_greeting and not next(greetings, False)
+
+    mixed.endpoint.while_asked = answer
+    for _ in range(6):
+        verdict = mixed.run()
+    assert n_anchors(mixed)["shop/greeting"] == 5
+    assert "not watched, for they hardly answer: shop/greeting" in verdict.reason
 
 
 # ---------------------------------------------------------------- a canary that never answers
@@ -168,8 +220,8 @@ def test_a_calibration_run_with_many_failures_is_no_calibration(watch):
     watch.run(5)
     watch.endpoint.rejected = {"shop/triage"}
     verdict = watch.run()
-    assert verdict.reason == (
-        "calibrating: 4 of 20 runs; this run does not count, 1 of 4 requests failed, more than 20%"
+    assert verdict.reason.startswith(
+        "calibrating: 4 of 20 runs; this run does not count, 1 of 4 requests failed, more than 20%; the endpoint"
     )
     assert len(watch.store.series(watch.baseline().id)) == 4
 
@@ -178,7 +230,7 @@ def test_a_run_with_exactly_a_fifth_of_failures_counts(watch):
     watch.edit(canaries=(*watch.target.canaries, replace(watch.target.canaries[0], id="shop/fifth")))
     watch.run(2)
     watch.endpoint.rejected = {"shop/fifth"}
-    assert watch.run().reason == "calibrating: 2 of 20 runs"
+    assert watch.run().reason.startswith("calibrating: 2 of 20 runs; the endpoint refuses")
 
 
 # ---------------------------------------------------------------- whose run it is

@@ -419,3 +419,76 @@ def test_an_undone_baseline_that_was_still_collecting_is_not_missed(drifted):
     drifted.run(2)
     assert drifted.undo().state is BaselineState.ACTIVE
     assert drifted.run().state == "drifted"
+
+
+# ---------------------------------------------------------------- slow creep
+
+
+def by_channel(found):
+    return {channel.channel: channel for channel in found.channels}
+
+
+def test_an_acceptance_says_how_far_it_is_from_the_first_baseline(long_drifted):
+    found = long_drifted.accept().creep
+    assert (found.first_id, found.n_between) == (1, 0)
+    wording = by_channel(found)["wording"]
+    rows = [row for row in long_drifted.store.series(1) if row.purpose is Purpose.CALIBRATION]
+    assert wording.first == pytest.approx(sum(row.values["wording"] for row in rows) / len(rows))
+    assert wording.first <= wording.usual < wording.now
+    assert wording.is_far
+    assert set(by_channel(found)).isdisjoint({"latency", "tokens"}), "behaviour only"
+    assert f"{wording.first:.2f} → {wording.now:.2f} in wording" in found.in_words()
+
+
+def test_accepting_what_was_there_before_is_not_far(armed):
+    begun = armed.now
+    armed.run(26)
+    found = armed.accept(since=begun).creep
+    assert by_channel(found)["wording"].now <= by_channel(found)["wording"].usual + 0.05
+    assert not by_channel(found)["checks"].is_far
+
+
+def test_two_acceptances_that_lead_back_are_nowhere_and_two_that_lead_on_are_told(long_drifted):
+    long_drifted.accept()
+    begun = long_drifted.now
+    long_drifted.run(26)
+    second = long_drifted.accept(since=begun)
+    assert (second.creep.first_id, second.creep.n_between) == (1, 1)
+    assert by_channel(second.creep)["wording"].is_far, "measured against the first, not against the one before"
+    long_drifted.serve("before")
+    begun = long_drifted.now
+    long_drifted.run(26)
+    back = long_drifted.accept(since=begun)
+    assert (back.creep.first_id, back.creep.n_between) == (1, 2)
+    assert not by_channel(back.creep)["checks"].is_far
+    told = long_drifted.told()[-1]
+    assert told.startswith("new baseline accepted by ana: the vendor announced it")
+
+
+def test_receivers_hear_when_acceptances_have_added_up(long_drifted):
+    long_drifted.accept()
+    assert "first baseline" not in long_drifted.told()[-1], "a single acceptance has been told by its incident"
+    long_drifted.until(lambda verdict: verdict.state == "stable", at_most=30)
+    long_drifted.serve("two")
+    long_drifted.until(drifting, at_most=20)
+    long_drifted.run(26)
+    long_drifted.accept()
+    assert "; distance from the first baseline (1, of 2026-03-02): " in long_drifted.told()[-1]
+
+
+def test_another_suite_has_a_first_baseline_of_its_own(long_drifted):
+    long_drifted.edit(canaries=long_drifted.target.canaries[:3])
+    long_drifted.run(21)
+    begun = long_drifted.now
+    long_drifted.run(26)
+    assert long_drifted.accept(since=begun).creep.first_id == 2
+
+
+def test_the_first_epochs_anchors_outlive_every_retention(long_drifted):
+    long_drifted.accept()
+    long_drifted.run(2)
+    long_drifted.store.prune(before=long_drifted.now + timedelta(days=3650))
+    assert {len(those) for those in long_drifted.store.anchors(1).values()} == {4}
+    begun = long_drifted.now
+    long_drifted.run(26)
+    assert long_drifted.accept(since=begun).creep.first_id == 1

@@ -63,7 +63,7 @@ def test_anchors_of_a_run_killed_before_they_were_accepted_are_not_paid_for_twic
     killed_at(watch, monkeypatch, "accept_anchors")
     assert watch.store.anchors(watch.baseline().id) == {}
     assert recover(watch) == 1
-    assert watch.pipeline.missing_anchors(watch.target, watch.baseline()) == 0
+    assert watch.pipeline.missing_anchors(watch.target, watch.baseline()) == {}
     assert watch.run().reason == "calibrating: 1 of 20 runs"
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from driftwatch.schedule import EPOCH, due, next_start, slot_at
+from driftwatch.schedule import EPOCH, Slot, due, next_start, slot_at
 
 WEEK_S = 7 * 86_400
 MICROSECOND = timedelta(microseconds=1)
@@ -152,3 +152,60 @@ def test_two_replicas_compute_the_same_slots(make_target, at, minutes):
     one, other = make_target(3600, 1800), make_target(3600, 1800)
     moment = at + timedelta(minutes=minutes)
     assert due([one], {}, moment) == due([other], {}, moment)
+
+
+# ---------------------------------------------------------------- follow-ups of a burst
+
+TEN = timedelta(minutes=10)
+NINE = datetime(2026, 3, 16, 9, tzinfo=UTC)
+
+
+def follow_up(after, *, start_at=None):
+    return {"support": Slot(target="support", scheduled_at=after + TEN, start_at=start_at or after + TEN)}
+
+
+def test_a_follow_up_starts_ten_minutes_after_its_run_and_not_before(make_target):
+    target, wanted = make_target(), follow_up(NINE)
+    early, due_at = NINE + timedelta(minutes=9, seconds=59), NINE + TEN
+    assert due([target], {"support": NINE}, early, wanted) == []
+    assert next_start([target], {"support": NINE}, early, wanted) == due_at
+    assert due([target], {"support": NINE}, due_at, wanted) == [wanted["support"]]
+    assert next_start([target], {"support": NINE}, due_at, wanted) == due_at
+
+
+def test_a_follow_up_is_made_once(make_target):
+    made = {"support": NINE + TEN}
+    assert due([make_target()], made, NINE + TEN, follow_up(NINE)) == []
+    assert next_start([make_target()], made, NINE + TEN, follow_up(NINE)) == NINE + timedelta(hours=1)
+
+
+def test_a_slot_comes_before_the_follow_up_of_an_earlier_one(make_target):
+    ten = NINE + timedelta(hours=1)
+    assert [s.scheduled_at for s in due([make_target()], {"support": NINE}, ten, follow_up(NINE))] == [ten]
+
+
+def test_a_follow_up_that_would_come_too_close_to_the_next_slot_is_left_to_it(make_target):
+    for minute, n in ((50, 1), (51, 0)):
+        at = NINE + timedelta(minutes=minute)
+        assert len(due([make_target()], {"support": NINE}, at, follow_up(NINE))) == n
+    late = follow_up(NINE, start_at=NINE + timedelta(minutes=51))
+    assert next_start([make_target()], {"support": NINE}, NINE + TEN, late) == NINE + timedelta(hours=1)
+
+
+def test_a_follow_up_of_yesterday_is_neither_made_up_for_nor_invented(make_target):
+    now = NINE + timedelta(days=1, minutes=30)
+    slot = slot_at(make_target(), now).scheduled_at
+    assert due([make_target()], {"support": slot}, now, follow_up(NINE)) == []
+
+
+@given(st.floats(2400, WEEK_S), moments, st.integers(0, 7200))
+def test_follow_ups_and_slots_are_never_less_than_ten_minutes_apart(make_target, interval_s, at, later_s):
+    target = make_target(interval_s, interval_s / 10)
+    slot = slot_at(target, at)
+    wanted = follow_up(slot.scheduled_at, start_at=slot.start_at + TEN)
+    now = slot.start_at + timedelta(seconds=later_s)
+    for found in due([target], {"support": slot.scheduled_at}, now, wanted):
+        if found == wanted["support"]:
+            following = slot_at(target, slot.scheduled_at + timedelta(seconds=interval_s) + MICROSECOND)
+            assert now - slot.start_at >= TEN
+            assert following.start_at - now >= TEN - 2 * MICROSECOND

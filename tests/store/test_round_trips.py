@@ -133,7 +133,14 @@ def test_nan_and_infinity_in_a_verdict_come_back_and_are_no_json_nan(world):
         calibration_high=math.inf,
         since_onset_mean=-math.inf,
     )
-    kind = KindEvidence(kind=Kind.BEHAVIOUR, evidence=math.inf, threshold=8766.0, is_drifted=True)
+    kind = KindEvidence(
+        kind=Kind.BEHAVIOUR,
+        evidence=math.inf,
+        threshold=8766.0,
+        is_drifted=True,
+        is_suspicious=True,
+        problem="the calibration drifted",
+    )
     verdict = replace(world.verdict(run), channels=(channel,), kinds=(kind,))
     world.store.commit_judgement(verdict, [], at=world.at())
     found = world.store.latest_verdict("support")

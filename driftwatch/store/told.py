@@ -1,0 +1,65 @@
+"""What replies tell beside the reply: the metadata that tripwires compare, counted in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from driftwatch.domain import Outcome, Purpose, Told, Tripwire
+from driftwatch.store import rows
+from driftwatch.store.database import among
+from driftwatch.store.tables import AnchorRow, CompletionRow, MembershipRow, VerdictRow
+
+
+def by_runs(session: Session, run_ids: Sequence[int]) -> list[Told]:
+    """What the completions of these runs tell."""
+    return _told(session, col(CompletionRow.run_id).in_(among(run_ids)))
+
+
+def by_baseline(session: Session, baseline_id: int) -> list[Told]:
+    """What a baseline's anchors tell, and its anchor and calibration runs."""
+    anchors = select(col(AnchorRow.completion_id)).where(col(AnchorRow.baseline_id) == baseline_id)
+    members = select(col(MembershipRow.run_id)).where(
+        col(MembershipRow.baseline_id) == baseline_id, col(MembershipRow.purpose) != Purpose.WATCH.value
+    )
+    return _told(session, or_(col(CompletionRow.id).in_(anchors), col(CompletionRow.run_id).in_(members)))
+
+
+def tripped(session: Session, target: str, baseline_id: int) -> list[Tripwire]:
+    """Every tripwire noted in a verdict against this baseline, oldest first."""
+    query = (
+        select(col(VerdictRow.tripwires))
+        .where(
+            col(VerdictRow.target) == target,
+            col(VerdictRow.baseline_id) == baseline_id,
+            col(VerdictRow.tripwires).is_not(None),
+        )
+        .order_by(col(VerdictRow.at), col(VerdictRow.run_id))
+    )
+    return [rows.tripwire(item) for stored in session.scalars(query) for item in stored or ()]
+
+
+def _told(session: Session, where: ColumnElement[bool]) -> list[Told]:
+    columns: list[Any] = [
+        col(CompletionRow.canary_id),
+        col(CompletionRow.outcome),
+        col(CompletionRow.served_model),
+        col(CompletionRow.fingerprint),
+        col(CompletionRow.input_tokens),
+    ]
+    query = select(*columns, func.count()).where(where).group_by(*columns).order_by(*columns)
+    return [
+        Told(
+            canary_id=row[0],
+            outcome=Outcome(row[1]),
+            served_model=row[2],
+            fingerprint=row[3],
+            input_tokens=row[4],
+            n=row[5],
+        )
+        for row in session.execute(query)
+    ]
