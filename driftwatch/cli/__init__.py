@@ -9,14 +9,18 @@ import typer
 
 from driftwatch import __version__
 from driftwatch.cli import (
+    backtest,
     baseline,
     canaries,
     check,
+    compare,
     demo,
     doctor,
     history,
     incidents,
     init,
+    plan,
+    probes,
     rebaseline,
     report,
     serve,
@@ -41,15 +45,19 @@ app.command("init", rich_help_panel=START)(init.init)
 app.command("validate", rich_help_panel=START)(validate.validate)
 app.command("doctor", rich_help_panel=START)(doctor.doctor)
 app.command("demo", rich_help_panel=START)(demo.demo)
+app.command("plan", rich_help_panel=START)(plan.plan)
 app.command("baseline", rich_help_panel=WATCH)(baseline.baseline)
 app.command("serve", rich_help_panel=WATCH)(serve.serve)
 app.command("check", rich_help_panel=WATCH)(check.check)
 app.command("status", rich_help_panel=LOOK)(status.status)
 app.command("history", rich_help_panel=LOOK)(history.history)
 app.command("report", rich_help_panel=LOOK)(report.report)
+app.command("compare", rich_help_panel=LOOK)(compare.compare)
+app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
 app.add_typer(incidents.app, name="incidents", rich_help_panel=ACT)
 app.command("rebaseline", rich_help_panel=ACT)(rebaseline.rebaseline)
 app.add_typer(canaries.app, name="canaries", rich_help_panel=ACT)
+app.add_typer(probes.app, name="probes", rich_help_panel=ACT)
 
 
 @app.callback(invoke_without_command=True)

@@ -140,7 +140,7 @@ def _praise(application: App, target: Target, completion: Completion) -> str:
     if completion.output_tokens is None:
         said += ", tells no token counts"
     price = application.lines[target.name].price
-    run = usage.estimate(target, price, passes=target.repeats)
+    run = usage.estimate(target, price, passes={c.id: target.repeats_for(c) for c in target.canaries})
     if run.usd is None:
         return f"{said}; a run is {run.requests} requests, price unknown: set `price:` to see dollars"
     if run.usd == 0:

@@ -26,7 +26,10 @@ def validate(
     targets = build_targets(settings)
     check_scripts(settings)
     for target in targets:
-        asked = f"{len(target.canaries)} canaries × {target.repeats}"
+        times = [target.repeats_for(canary) for canary in target.canaries]
+        asked = f"{len(target.canaries)} canaries × {min(times)}"
+        if min(times) != max(times):
+            asked += f" to {max(times)}"
         told = ", ".join(target.receivers) or "nobody is told"
         typer.echo(f"{target.name}: {target.provider} {target.model}, {asked} every {_span(target.interval_s)}, {told}")
     typer.echo(f"{settings.file}: ok")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from driftwatch.domain import Canary, Completion, Target
@@ -80,21 +80,30 @@ def find_price(provider: str, model: str, base_url: str | None = None) -> Price 
     )
 
 
-def estimate(target: Target, price: Price | None, *, passes: int, canaries: Sequence[Canary] | None = None) -> Estimate:
+def estimate(
+    target: Target, price: Price | None, *, passes: int | Mapping[str, int], canaries: Sequence[Canary] | None = None
+) -> Estimate:
     """Estimate ``passes`` passes over a target's canaries, each asked once in a pass.
 
     Args:
         target: whose parameters apply.
         price: from ``find_price`` or the config; None when unknown.
-        passes: how often every canary is asked.
+        passes: how often every canary is asked, or canary id → how often it is, 0 where absent.
         canaries: the canaries asked, all of the target's when None.
     """
-    asked = target.canaries if canaries is None else canaries
-    input_tokens = sum(_input_tokens(canary) for canary in asked) * passes
-    output_tokens = sum(_output_bound(target, canary) for canary in asked) * passes
+    asked = [
+        (canary, passes if isinstance(passes, int) else passes.get(canary.id, 0))
+        for canary in (target.canaries if canaries is None else canaries)
+    ]
+    input_tokens = sum(_input_tokens(canary) * times for canary, times in asked)
+    output_tokens = sum(_output_bound(target, canary) * times for canary, times in asked)
     usd = None if price is None else _usd(price, input_tokens, output_tokens)
     return Estimate(
-        requests=len(asked) * passes, input_tokens=input_tokens, output_tokens=output_tokens, usd=usd, price=price
+        requests=sum(times for _, times in asked),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        usd=usd,
+        price=price,
     )
 
 

@@ -42,6 +42,13 @@ def test_tokens_are_a_quarter_of_the_characters_and_four_for_each_message():
     assert estimate(target(canary("x" * 400)), None, passes=1).input_tokens == 104
 
 
+def test_canaries_asked_unequally_often_are_counted_each_by_its_own_number():
+    both = target(canary("x" * 400, "a"), canary("x" * 800, "b"), max_tokens=10)
+    found = estimate(both, PRICE, passes={"core/a": 3, "core/b": 1})
+    assert (found.requests, found.input_tokens, found.output_tokens) == (4, 3 * 104 + 204, 40)
+    assert estimate(both, PRICE, passes={"core/a": 2}) == estimate(both, PRICE, passes=2, canaries=both.canaries[:1])
+
+
 def test_what_is_sent_beside_the_text_counts_too():
     called = Message(role="assistant", content="", tool_calls=(ToolCall(name="weather", arguments='{"city": "Oslo"}'),))
     spoken = canary(tools=({"name": "weather"},)).messages
