@@ -14,6 +14,8 @@ from hypothesis import given, strategies as st
 
 from driftwatch import domain
 from driftwatch.domain import (
+    Baseline,
+    BaselineState,
     Canary,
     Check,
     Completion,
@@ -162,6 +164,24 @@ def test_evidence_of_a_target_does_not_compare_when_the_question_changes(changed
 )
 def test_evidence_of_a_target_still_compares_when_only_the_watch_changes(changed):
     assert target(**changed).definition_hash == target().definition_hash
+
+
+@pytest.mark.parametrize("counts", [{"repeats": 5}, {"anchors": 50}, {"repeats": 5, "anchors": 50}])
+def test_how_often_a_canary_is_asked_is_part_of_what_is_asked(counts):
+    assert canary(**counts).content_hash != canary().content_hash
+
+
+def test_a_canary_that_says_nothing_of_repeats_keeps_the_hash_it_had_before_there_were_any():
+    assert canary().content_hash == "bee235688c27ba58"
+
+
+def test_a_canarys_own_repeats_and_anchors_come_before_the_targets_and_the_baselines(at):
+    own, none = canary(repeats=5, anchors=50), canary()
+    asked = target(own, repeats=2)
+    assert (asked.repeats_for(own), asked.repeats_for(none)) == (5, 2)
+    made = Baseline(id=1, target="t", series_key="k", state=BaselineState.ACTIVE, author="a", reason="r", created_at=at)
+    assert (made.anchors_for(own), made.anchors_for(none)) == (50, 8)
+    assert (made.least_anchors(own), made.least_anchors(none), made.least_anchors(canary(anchors=2))) == (25, 4, 2)
 
 
 def test_a_suite_hash_knows_every_canary_and_no_order():

@@ -69,6 +69,7 @@ targets:
     interval: 6h
     jitter: 0s
     repeats: 2
+    burst: false
     receivers: [terminal]
 """
 """Twenty-one runs collect the baseline, one is watched: stable until the script's change."""

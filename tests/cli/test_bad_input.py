@@ -260,7 +260,7 @@ CASES = {
     "unknown receiver": Case(
         command="check",
         setup=config("receivers: [terminal]", "receivers: [termnal]"),
-        said=("driftwatch.yaml:18: targets.support.receivers[0]: unknown receiver 'termnal'; did you mean 'terminal'?"),
+        said=("driftwatch.yaml:19: targets.support.receivers[0]: unknown receiver 'termnal'; did you mean 'terminal'?"),
     ),
     "secret in the file": Case(
         command="check",
@@ -295,6 +295,18 @@ CASES = {
             "alarm_budget: {false_alarms_per_year: 1, chance_of_any_per_year: 0.1}\nreceivers:\n  t",
         ),
         said=("driftwatch.yaml:8: alarm_budget: two budgets; keep false_alarms_per_year or chance_of_any_per_year"),
+    ),
+    "tripwire level misspelled": Case(
+        command="check",
+        setup=config("    interval: 6h\n", "    interval: 6h\n    tripwires: {fingerprint: notise}\n"),
+        said=(
+            "driftwatch.yaml:16: targets.support.tripwires.fingerprint: unknown value 'notise'; did you mean 'notice'?"
+        ),
+    ),
+    "burst in words": Case(
+        command="check",
+        setup=config("burst: false", "burst: sometimes"),
+        said="driftwatch.yaml:18: targets.support.burst: must be true or false; write burst: true",
     ),
     "too few calibration runs": Case(
         command="check",

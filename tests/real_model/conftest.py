@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+LAB = Path(__file__).parents[2] / "benchmarks" / "lab"
+"""Its server and its variants are programs of their own."""
 ALIAS = "smollm2"
 READY_WITHIN_S = 120.0
 NOISE = 0.07
@@ -38,7 +39,7 @@ def model_file() -> Path:
 def variant_file(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same model with other weights: what a provider's silent swap of a checkpoint looks like."""
     variant = tmp_path_factory.mktemp("weights") / "variant.gguf"
-    command = [sys.executable, str(HERE / "variants.py"), str(model_file), str(variant), "--noise", str(NOISE)]
+    command = [sys.executable, str(LAB / "variants.py"), str(model_file), str(variant), "--noise", str(NOISE)]
     subprocess.run(command, check=True, timeout=300)
     return variant
 
@@ -60,7 +61,7 @@ def serve(free_port: int, tmp_path: Path) -> Serve:
     @contextmanager
     def start(weights: Path) -> Iterator[str]:
         log = tmp_path / "server.log"
-        command = [sys.executable, str(HERE / "server.py"), str(weights), "--alias", ALIAS, "--port", str(free_port)]
+        command = [sys.executable, str(LAB / "server.py"), str(weights), "--alias", ALIAS, "--port", str(free_port)]
         base_url = f"http://127.0.0.1:{free_port}/v1"
         with log.open("a") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as server:
             try:
