@@ -179,3 +179,18 @@ def test_a_calibration_that_changed_half_way_is_named():
 def test_constant_and_empty_calibrations_are_steady():
     assert unsteady(np.zeros((168, 2)), ["a", "b"]) is None
     assert unsteady(np.zeros((0, 1)), ["a"]) is None
+
+
+def test_no_runs_leave_the_memory_as_it_was():
+    learned = dependence.learn(wandering(8, 168)[:, None], hours(168))
+    memory = learned.surprises(np.array([[3.0]]), hours(1), learned.start())[1]
+    nothing, after = learned.surprises(np.zeros((0, 1)), np.zeros(0), memory)
+    assert nothing.shape == (0, 1)
+    assert after is memory
+
+
+def test_columns_that_cancel_each_other_are_still_seen_to_depend():
+    """Their mean is 0 throughout, so one of them has to stand for it."""
+    effects = wandering(10, 168)
+    learned = dependence.learn(np.stack([effects, -effects], axis=1), hours(168))
+    assert (learned.persistence > 0).all()
