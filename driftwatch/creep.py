@@ -27,12 +27,19 @@ class ChannelCreep:
     usual: float
     """95th percentile of them."""
     now: float
-    """Of the accepted anchors."""
+    """Of the accepted anchors: mean over as many runs as they make."""
+    usual_low: float = -math.inf
+    """5th percentile of the first baseline's runs; −∞ where a fall is no drift."""
+
+    @property
+    def beyond(self) -> float:
+        """How far it lies outside what was usual at first; 0 or less inside."""
+        return max(self.now - self.usual, self.usual_low - self.now)
 
     @property
     def is_far(self) -> bool:
-        """Whether it lies beyond what was usual at first."""
-        return self.now > self.usual
+        """Whether it lies outside what was usual at first."""
+        return self.beyond > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +98,7 @@ def creep(
                 first_id=first.id,
                 since=first.created_at,
                 n_between=len(same) - n_after - 1,
-                channels=tuple(sorted(channels, key=lambda c: (c.usual - c.now, c.channel))),
+                channels=tuple(sorted(channels, key=lambda c: (-c.beyond, c.channel))),
             )
     return None
 
@@ -103,20 +110,45 @@ def _calibration(store: Store, baseline: Baseline) -> list[SeriesRow]:
 def _channels(
     reference: Reference, rows: Sequence[SeriesRow], anchors: Mapping[str, Sequence[Completion]]
 ) -> list[ChannelCreep]:
-    # All accepted replies as one run with many repeats: its distance is a mean over them.
-    replies = [
-        replace(completion, repeat=repeat) for those in anchors.values() for repeat, completion in enumerate(those)
-    ]
+    now: dict[str, list[float]] = {}
+    for replies in _runs(reference.target, anchors):
+        for measured in score(reference, replies):
+            if CHANNELS[measured.channel].kind is Kind.BEHAVIOUR and not math.isnan(measured.value):
+                now.setdefault(measured.channel, []).append(measured.value)
     found = []
-    for measured in score(reference, replies):
-        values = [row.values[measured.channel] for row in rows if measured.channel in row.values]
-        if CHANNELS[measured.channel].kind is Kind.BEHAVIOUR and values and not math.isnan(measured.value):
+    for channel, scores in now.items():
+        values = [row.values[channel] for row in rows if channel in row.values]
+        if values:
             found.append(
                 ChannelCreep(
-                    channel=measured.channel,
+                    channel=channel,
                     first=float(np.mean(values)),
                     usual=float(np.quantile(values, 0.95)),
-                    now=measured.value,
+                    now=float(np.mean(scores)),
+                    usual_low=float(np.quantile(values, 0.05)) if CHANNELS[channel].two_sided else -math.inf,
                 )
             )
     return found
+
+
+def _runs(target: Target, anchors: Mapping[str, Sequence[Completion]]) -> list[list[Completion]]:
+    """Accepted replies as runs that ask each canary as often as the calibration runs did.
+
+    The noise of some channels depends on the number of answers: all anchors as one run would look closer than any run
+    was. Where one canary makes fewer runs than another, its replies stand in again, so that every run is whole; what
+    does not fill a run is left out, unless there is no other.
+    """
+    blocks = {}
+    for canary in target.canaries:
+        those, n = anchors.get(canary.id, ()), target.repeats_for(canary)
+        if those:
+            blocks[canary.id] = [those[i * n : (i + 1) * n] for i in range(max(1, len(those) // n))]
+    n_runs = max(map(len, blocks.values()), default=0)
+    return [
+        [
+            replace(completion, repeat=repeat)
+            for mine in blocks.values()
+            for repeat, completion in enumerate(mine[run % len(mine)])
+        ]
+        for run in range(n_runs)
+    ]

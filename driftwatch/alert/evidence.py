@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -16,7 +17,7 @@ from driftwatch.alert.kept import (
     KindOfChange,
     Pair,
 )
-from driftwatch.alert.text import count, when
+from driftwatch.alert.text import count, uncapped, when
 from driftwatch.domain import Baseline, CanaryEvidence, Completion, Json, Kind, Target, Verdict
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "IncidentEvidence",
     "KindOfChange",
     "Pair",
+    "also",
     "build",
     "headline",
     "told",
@@ -140,7 +142,7 @@ def told(evidence: IncidentEvidence) -> str | None:
     ...     onset_at=datetime(2026, 3, 16, 9, tzinfo=UTC),
     ...     runs_since_onset=6,
     ... ))
-    'Replies got 41 % shorter on 12 of 14 canaries since Mon 16 Mar 09:00 UTC (6 runs)'
+    'Replies got 41 % shorter on 12 of 14 canaries since Mon 16 Mar 09:00 UTC (6 runs until the alarm)'
     """
     if not evidence.kind_of_change:
         return None
@@ -148,8 +150,26 @@ def told(evidence: IncidentEvidence) -> str | None:
     n = first.n_canaries if affected is None or first.n_canaries is not None else affected.n
     where = f" on {n} of {count(affected.of, 'canary')}" if affected and n else ""
     since = f" since {when(evidence.onset_at)}" if evidence.onset_at else ""
-    runs = f" ({count(evidence.runs_since_onset, 'run')})" if evidence.runs_since_onset else ""
-    return f"{first.text}{where}{since}{runs}"
+    return f"{first.text}{where}{since}{_until_the_alarm(evidence.runs_since_onset)}"
+
+
+def also(evidence: IncidentEvidence, changes: Sequence[str]) -> list[str]:
+    """Further kinds of change, as they go on after a colon, that ``changes`` do not tell already by their figures.
+
+    Args:
+        evidence: of the incident.
+        changes: sentences on what changed that stand below.
+
+    >>> json = KindOfChange(kind="JSON broken", text="JSON replies are broken (98 % → 61 % parse)")
+    >>> evidence = IncidentEvidence(kind_of_change=(KindOfChange(kind="longer", text="Replies got longer"), json))
+    >>> also(evidence, ["checks failing: 8 % → 61 % (+53 points [40, 66])"])
+    ['JSON replies are broken (98 % → 61 % parse)']
+    >>> also(evidence, ["replies that parse as JSON: 98 % → 61 % (−37 points [−45, −29])"])
+    []
+    """
+    said = {figure for change in changes for figure in _FIGURES.findall(change)}
+    others = evidence.kind_of_change[1:]
+    return [uncapped(other.text) for other in others if said.isdisjoint(_FIGURES.findall(f"{other.text} {other.why}"))]
 
 
 def headline(
@@ -164,7 +184,7 @@ def headline(
 
     >>> from datetime import UTC, datetime
     >>> headline(Kind.BEHAVIOUR, "support-bot", onset_at=datetime(2026, 3, 16, 9, tzinfo=UTC), n_runs=6)
-    'support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs)'
+    'support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs until the alarm)'
     """
     verb = {
         Kind.BEHAVIOUR: "behaves differently",
@@ -172,8 +192,7 @@ def headline(
         Kind.AVAILABILITY: "cannot be measured",
         Kind.TRIPWIRE: "reports other metadata",
     }[kind]
-    runs = f" ({count(n_runs, 'run')})" if n_runs else ""
-    return f"{target} {verb} since {when(onset_at)}{runs}"
+    return f"{target} {verb} since {when(onset_at)}{_until_the_alarm(n_runs)}"
 
 
 def trend(channels: Sequence[ChannelShift]) -> str:
@@ -189,6 +208,11 @@ def trend(channels: Sequence[ChannelShift]) -> str:
     return grew if strongest.since_onset_mean > strongest.calibration_mean else shrank
 
 
+def _until_the_alarm(n_runs: int | None) -> str:
+    """The figure is kept as it was at the alarm, and is read for as long as the incident is open."""
+    return f" ({count(n_runs, 'run')} until the alarm)" if n_runs else ""
+
+
 def _affected_of(canaries: Sequence[tuple[str, CanaryEvidence]], n: int) -> Affected | None:
     """Canaries that stand out in any channel, strongest first."""
     names = list(dict.fromkeys(canary.canary_id for _, canary in canaries if canary.is_affected))
@@ -196,6 +220,8 @@ def _affected_of(canaries: Sequence[tuple[str, CanaryEvidence]], n: int) -> Affe
     return Affected(n=len(names), of=of, names=tuple(names[:CANARIES_KEPT])) if of else None
 
 
+_FIGURES = re.compile(r"\d[\d.,]*(?: %)? → \d[\d.,]*(?: %)?")
+"""``8 % → 21 %`` or ``31 → 66``, as ``score.explain`` writes them."""
 _TRENDS = {"latency": ("slower", "faster"), "ttft": ("slower", "faster"), "tokens": ("longer", "shorter")}
 _PERFORMANCE_VERBS = {
     "slower": "answers more slowly",

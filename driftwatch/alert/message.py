@@ -10,7 +10,17 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
-from driftwatch.alert.evidence import CanaryShift, Change, ChannelShift, IncidentEvidence, Pair, headline, told, trend
+from driftwatch.alert.evidence import (
+    CanaryShift,
+    Change,
+    ChannelShift,
+    IncidentEvidence,
+    Pair,
+    also,
+    headline,
+    told,
+    trend,
+)
 from driftwatch.alert.incidents import DRIFTWATCH, NEW_BASELINE
 from driftwatch.alert.meanings import MEANINGS
 from driftwatch.alert.text import amount, day, duration, line, listing, uncapped, when
@@ -96,7 +106,7 @@ def compose(announcement: Announcement) -> Message:
             title=f"{title}: {target}",
             severity=severity,
             summary=_opening(announcement, evidence),
-            changes=tuple(filter(None, map(line, evidence.changes)))[:_SHOWN],
+            changes=_changes(evidence),
             sections=_sections(incident.kind, evidence),
             pair=evidence.pair,
             fields=fields,
@@ -189,11 +199,15 @@ def _reasons(evidence: IncidentEvidence) -> list[str]:
     """The figures behind the kind, and what else is borne out."""
     if not evidence.kind_of_change:
         return []
-    first, *others = evidence.kind_of_change
+    first = evidence.kind_of_change[0]
     said = [_sentence(f"Figures: {line(first.why)}")] if first.why else []
-    if others:
-        said.append(_sentence(f"Also: {'; '.join(line(uncapped(other.text)) for other in others[:_ALSO])}"))
+    if others := also(evidence, _changes(evidence)):
+        said.append(_sentence(f"Also: {'; '.join(map(line, others[:_ALSO]))}"))
     return said
+
+
+def _changes(evidence: IncidentEvidence) -> tuple[str, ...]:
+    return tuple(filter(None, map(line, evidence.changes)))[:_SHOWN]
 
 
 def _reported(what: str, change: Change | None) -> list[str]:
@@ -211,9 +225,10 @@ def _sections(kind: Kind, evidence: IncidentEvidence) -> tuple[Section, ...]:
         else "distance from the accepted replies: 0 none, 1 nothing in common"
     )
     affected = [c for c in evidence.canaries if c.is_affected] or evidence.canaries
+    # A kind of change says on how many canaries it shows; the number that moved at all may be another.
     beyond = (
         f" ({evidence.affected.n} of {evidence.affected.of} beyond chance)"
-        if evidence.affected and evidence.affected.n
+        if evidence.affected and evidence.affected.n and not evidence.kind_of_change
         else ""
     )
     sections = (

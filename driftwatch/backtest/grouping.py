@@ -65,6 +65,10 @@ class Grouping:
     has_times: bool
     has_latency: bool
     """Whether every reply tells its latency; a channel of some that do would compare the telling."""
+    has_some_latency: bool
+    """Whether some replies tell their latency and others do not."""
+    can_split: bool
+    """Whether the same lines would make more runs: with shorter slots of time, or fewer repeats in a run."""
     notes: tuple[str, ...]
     """What a reader must know of the grouping, sentences without a full stop."""
 
@@ -82,7 +86,8 @@ def group(recordings: Sequence[Recording], *, by: By | None, every_s: float | No
         repeats: how many samples of a prompt make one run when they are grouped by sample, 1 or more.
 
     Raises:
-        UsageError: the files do not have what they are to be grouped by, or tell different prompts under one id.
+        UsageError: the files do not have what they are to be grouped by, or it cannot be used, or they tell different
+            prompts under one id.
     """
     chosen = by or (By.TIME if every_s else _natural(recordings))
     _refuse_unless_possible(recordings, chosen, every_s)
@@ -94,19 +99,25 @@ def group(recordings: Sequence[Recording], *, by: By | None, every_s: float | No
         keyed = _by_name(recordings)
     else:
         keyed = _by_sample(recordings, repeats, notes)
+    problem = next((one.time_problem for one in recordings if one.time_problem), None)
+    if problem:
+        notes.append(f"the times are not used: {problem}")
     runs = _dated(keyed) if has_times else _undated(keyed)
     if has_times and chosen is not By.TIME and [run.name for run in runs] != list(keyed):
         notes.append("the runs are sorted by their times; the files hold them in another order")
     models = tuple(dict.fromkeys(model for recording in recordings for model in recording.models))
     if len(models) > 1:
-        notes.append(f"the lines name {len(models)} models: {', '.join(models[:4])}{' …' if len(models) > 4 else ''}")  # noqa: PLR2004 - four names fill the line
+        notes.append(
+            f"the lines name {len(models)} models: {', '.join(models[:4])}{' …' if len(models) > 4 else ''}; "  # noqa: PLR2004 - four names fill the line
+            "--where model=NAME reads one of them"
+        )
     interval_s = _interval_s(runs) if has_times else DEFAULT_INTERVAL_S
     if interval_s < LEAST_INTERVAL_S:
         notes.append(
             "the runs lie less than a minute apart, recorded in one go; the alarm budget counts them as hourly"
         )
         interval_s = DEFAULT_INTERVAL_S
-    replies = [c for recording in recordings for c in recording.completions if c.is_ok]
+    told = [not math.isnan(c.latency_s) for recording in recordings for c in recording.completions if c.is_ok]
     return Grouping(
         runs=runs,
         canaries=_canaries(recordings),
@@ -114,7 +125,9 @@ def group(recordings: Sequence[Recording], *, by: By | None, every_s: float | No
         by=chosen,
         interval_s=interval_s,
         has_times=has_times,
-        has_latency=bool(replies) and not any(math.isnan(reply.latency_s) for reply in replies),
+        has_latency=bool(told) and all(told),
+        has_some_latency=any(told) and not all(told),
+        can_split=repeats > 1 if chosen is By.SAMPLE else chosen is By.TIME and _has_times_apart(runs),
         notes=tuple(notes),
     )
 
@@ -122,18 +135,21 @@ def group(recordings: Sequence[Recording], *, by: By | None, every_s: float | No
 def _natural(recordings: Sequence[Recording]) -> By:
     if all(recording.has_runs for recording in recordings):
         return By.RUN
-    return By.TIME if all(recording.has_times for recording in recordings) else By.SAMPLE
+    return By.TIME if all(recording.has_times or recording.time_problem for recording in recordings) else By.SAMPLE
 
 
 def _refuse_unless_possible(recordings: Sequence[Recording], by: By, every_s: float | None) -> None:
     if every_s and by is not By.TIME:
         raise UsageError(f"--every needs times, and the runs are told by {by.value}; leave out --every or --by")
+    unusable = any(recording.time_problem for recording in recordings)
     for recording in recordings:
+        if by is By.TIME and recording.time_problem:
+            raise UsageError(f"{recording.time_problem}, or write --by sample")
         if by is By.TIME and not recording.has_times:
             raise UsageError(f"{recording.file}: the lines have no ts; add one, or write --by sample")
         if by is By.RUN and not recording.has_runs:
             raise UsageError(f"{recording.file}: the lines name no run; add one, or write --by time or --by sample")
-        if recording.has_times != recordings[0].has_times:
+        if recording.has_times != recordings[0].has_times and not unusable:
             raise UsageError(
                 f"{recording.file} and {recordings[0].file}: only one of them has times; give both files their ts"
             )
@@ -222,6 +238,17 @@ def _numbered(completions: Sequence[Completion]) -> tuple[Completion, ...]:
         numbered.append(replace(completion, repeat=so_far[completion.canary_id]))
         so_far[completion.canary_id] += 1
     return tuple(numbered)
+
+
+def _has_times_apart(runs: Sequence[RecordedRun]) -> bool:
+    """Whether any run holds replies to one prompt that the shortest slot of time, a second, would part."""
+    for run in runs:
+        first: dict[str, datetime] = {}
+        for completion in run.completions:
+            begun = first.setdefault(completion.canary_id, completion.at)
+            if abs((completion.at - begun).total_seconds()) >= 1:
+                return True
+    return False
 
 
 def _interval_s(runs: Sequence[RecordedRun]) -> float:

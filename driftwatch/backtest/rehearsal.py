@@ -78,6 +78,8 @@ class Rehearsal:
     """In order of their alarm runs."""
     channels: tuple[str, ...]
     """Those that were judged."""
+    kinds: tuple[Kind, ...]
+    """Those of which at least one channel was judged; the evidence of any other says nothing."""
     left_out: tuple[str, ...]
     """Prompts with too few replies to be compared to."""
     notes: tuple[str, ...]
@@ -170,10 +172,11 @@ def rehearse(grouping: Grouping, plan: Plan, embedder: Embedder | None) -> Rehea
         ),
         key=lambda alarm: (alarm.alarm, alarm.kind),
     )
+    kinds = tuple(kind for kind in findings if any(CHANNELS[name].kind is kind for name in judged))
     problems = [
         f"{kind} cannot be judged: {finding.problem}"
         for kind, finding in findings.items()
-        if finding.problem and any(CHANNELS[name].kind is kind for name in judged)
+        if finding.problem and kind in kinds
     ]
     behaviour = findings[Kind.BEHAVIOUR]
     if not alarms and behaviour.problem:
@@ -198,8 +201,9 @@ def rehearse(grouping: Grouping, plan: Plan, embedder: Embedder | None) -> Rehea
         ),
         alarms=tuple(alarms),
         channels=judged,
+        kinds=kinds,
         left_out=split.left_out,
-        notes=(*problems, *_notes(grouping, plan, split, k, watched)),
+        notes=(*problems, *_notes(grouping, plan, split, k, watched), *_ties(usual, monitored, judged, kinds)),
     )
 
 
@@ -272,6 +276,7 @@ def _inconclusive(plan: Plan, split: _Split, reason: str) -> Rehearsal:
         watched=(),
         alarms=(),
         channels=(),
+        kinds=(),
         left_out=split.left_out,
         notes=(),
     )
@@ -280,10 +285,11 @@ def _inconclusive(plan: Plan, split: _Split, reason: str) -> Rehearsal:
 def _missing(grouping: Grouping, split: _Split, n_usable: int, k: int) -> str:
     failing = len(split.rest) - n_usable
     fewer = f", {failing} of them with too many failures to count" if failing else ""
-    hint = {By.RUN: "", By.TIME: "; a shorter --every makes more runs", By.SAMPLE: "; fewer --repeats make more runs"}
+    hints = {By.RUN: "", By.TIME: "; a shorter --every makes more runs", By.SAMPLE: "; fewer --repeats make more runs"}
+    hint = hints[grouping.by] if grouping.can_split else ""
     return (
         f"the recording has {count(len(grouping.runs), 'run')}{fewer}: {split.n_anchor_runs} became anchors, {k} are "
-        f"needed to calibrate and one to watch, so {k + 1 - n_usable} more are needed{hint[grouping.by]}"
+        f"needed to calibrate and one to watch, so {k + 1 - n_usable} more are needed{hint}"
     )
 
 
@@ -296,6 +302,19 @@ def _reason(alarms: Sequence[Alarm], n_watched: int) -> str:
     if not ended:
         return said
     return f"{said}, {ended} recovered since" if standing else f"{said}, recovered since"
+
+
+def _ties(
+    usual: Mapping[str, Floats], monitored: Mapping[str, Floats], judged: Sequence[str], kinds: Sequence[Kind]
+) -> list[str]:
+    """A note for every kind whose channels all stand still: ranks among equals are drawn, and so is its evidence."""
+    both = {name: np.concatenate([usual[name], monitored.get(name, np.array([]))]) for name in judged}
+    still = {name for name, values in both.items() if len(np.unique(values[np.isfinite(values)])) == 1}
+    return [
+        f"{kind} is measured the same in every run: its evidence comes from ties that are drawn at random"
+        for kind in kinds
+        if all(name in still for name in judged if CHANNELS[name].kind is kind)
+    ]
 
 
 def _notes(grouping: Grouping, plan: Plan, split: _Split, k: int, watched: Sequence[RecordedRun]) -> tuple[str, ...]:
@@ -311,6 +330,6 @@ def _notes(grouping: Grouping, plan: Plan, split: _Split, k: int, watched: Seque
     failing = sum(not _is_judged(run) for run in watched)
     if failing:
         said.append(f"{count(failing, 'watched run')} failed more than {MAX_FAILURE_SHARE:.0%} of requests: not judged")
-    if not grouping.has_latency:
+    if grouping.has_some_latency:
         said.append("latency is not judged: not every reply tells its latency_s")
     return tuple(said)

@@ -80,6 +80,14 @@ REWORDED = {
 INTERRUPTED = 130
 """Exit code of a command that was stopped by Ctrl-C or at a question."""
 
+INTERRUPTIONS = {
+    "baseline": (
+        "interrupted; the run under way is lost, earlier ones are kept, and the same command goes on from there"
+    ),
+    "probes": "interrupted; nothing was written, and what the requests sent so far have found is lost",
+}
+"""Verb → what its interruption means; the others have nothing to say."""
+
 
 def main() -> None:
     """Run the command line and map every error made on purpose to its exit code and one sentence."""
@@ -103,10 +111,13 @@ def main() -> None:
         _complain("this is a bug in driftwatch; please report the lines above")
         sys.exit(DriftwatchError.exit_code)
     if code == INTERRUPTED:
-        _complain(
-            "interrupted; the run under way is lost, earlier ones are kept, and the same command goes on from there"
-        )
+        _complain(INTERRUPTIONS.get(_verb(), "interrupted"))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _verb() -> str:
+    """The verb that was typed: no option before it takes a value."""
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
 
 
 def _mistake(error: typer.TyperException) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ import typer
 from driftwatch.cli.check import DRIFT, OK, UNMEASURED, Format
 from driftwatch.cli.context import console
 from driftwatch.errors import UsageError
+from driftwatch.recordings import FORMAT_HELP
 
 if TYPE_CHECKING:
     from driftwatch.backtest import Grouping, Rehearsal
@@ -38,6 +41,13 @@ class Embedding(StrEnum):
 def backtest(
     files: list[Path] = typer.Argument(
         metavar="FILE…", help="JSON lines of completions, .jsonl or .jsonl.gz, oldest first.", show_default=False
+    ),
+    where: list[str] | None = typer.Option(
+        None,
+        "--where",
+        metavar="KEY=VALUE",
+        help="Read only lines with this value, e.g. model=gpt-4; may be repeated.",
+        show_default=False,
     ),
     by: Runs | None = typer.Option(
         None, "--by", help="What makes a run. Default: the run key, else time, else sample_idx.", show_default=False
@@ -79,17 +89,16 @@ def backtest(
     from driftwatch.backtest import Answer, By, Plan, group, rehearse  # noqa: PLC0415 - slow import
     from driftwatch.cli.backtest_view import as_json, show  # noqa: PLC0415 - slow import
     from driftwatch.config import BaselineSettings  # noqa: PLC0415 - slow import
-    from driftwatch.recordings import read_recording  # noqa: PLC0415 - beside its use
+    from driftwatch.recordings import parse_where, read_recording  # noqa: PLC0415 - beside its use
 
     every_s = _seconds(every)
     chance, mean_number = _budget(budget)
     if runs_per_year is not None and not (math.isfinite(runs_per_year) and runs_per_year > 0):
         raise UsageError(f"--runs-per-year is {runs_per_year:g}; write a number above 0, e.g. 8766 for hourly runs")
-    if plot is not None and plot.suffix.lower() != ".svg":
-        raise UsageError(f"--plot {plot} is no .svg file; write one like drift.svg")
-    grouping = group(
-        [read_recording(path) for path in files], by=By(by.value) if by else None, every_s=every_s, repeats=repeats
-    )
+    _refuse_plot(plot)
+    asked = parse_where(where or [])
+    recordings = [read_recording(path, asked) for path in files]
+    grouping = group(recordings, by=By(by.value) if by else None, every_s=every_s, repeats=repeats)
     per_year = runs_per_year or 365.25 * 86_400 / grouping.interval_s
     plan = Plan(
         anchors=anchors,
@@ -99,7 +108,7 @@ def backtest(
     )
     found = rehearse(grouping, plan, _embedder(embedder))
     if output is Format.JSON:
-        answer = as_json(files, grouping, found, budget=budget, runs_per_year=per_year)
+        answer = as_json(files, grouping, found, where=asked, budget=budget, runs_per_year=per_year)
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
         promise = (
@@ -110,16 +119,30 @@ def backtest(
             files,
             grouping,
             found,
+            where=asked,
             promise=f"{promise} in a year of {per_year:,.0f} runs",
             has_meaning=embedder is Embedding.DEFAULT,
         )
     if plot is not None:
-        _write(plot, grouping, found)
+        _write(plot, files, grouping, found)
     code = {Answer.QUIET: OK, Answer.DRIFT: DRIFT, Answer.INCONCLUSIVE: UNMEASURED}[found.answer]
     raise typer.Exit(code)
 
 
+backtest.__doc__ = f"{inspect.getdoc(backtest)}\n\n{FORMAT_HELP}"
+
+
 # ---------------------------------------------------------------- what the user asked for
+
+
+def _refuse_plot(plot: Path | None) -> None:
+    """What cannot be written is told before minutes of work, not after."""
+    if plot is None:
+        return
+    if plot.suffix.lower() != ".svg":
+        raise UsageError(f"--plot {plot} is no .svg file; write one like drift.svg")
+    if not plot.parent.is_dir():
+        raise UsageError(f"--plot {plot}: there is no folder {plot.parent}; make it first, or name another file")
 
 
 def _seconds(every: str | None) -> float | None:
@@ -167,18 +190,16 @@ def _embedder(wanted: Embedding) -> Embedder | None:
 # ---------------------------------------------------------------- what is written
 
 
-def _write(plot: Path, grouping: Grouping, found: Rehearsal) -> None:
+def _write(plot: Path, files: Sequence[Path], grouping: Grouping, found: Rehearsal) -> None:
     from driftwatch.cli.backtest_plot import draw  # noqa: PLC0415 - slow import
-    from driftwatch.cli.backtest_view import named  # noqa: PLC0415 - slow import
+    from driftwatch.cli.backtest_view import named, title  # noqa: PLC0415 - slow import
 
     if not found.watched:
         typer.echo(f"Nothing to draw: no run was watched, so {plot} is not written.", err=True)
         return
-    picture = draw(found, [named(grouping, run) for run in found.watched])
+    picture = draw(found, [named(grouping, run) for run in found.watched], title=title(files))
     try:
-        plot.parent.mkdir(parents=True, exist_ok=True)
         plot.write_text(picture, encoding="utf-8")
     except OSError as error:
-        reason = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
-        raise UsageError(f"cannot write {plot}: {reason}; name another file with --plot") from None
+        raise UsageError(f"cannot write {plot}: {error.strerror}; name another file with --plot") from None
     typer.echo(f"Wrote {plot}.", err=True)

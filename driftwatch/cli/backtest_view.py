@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +25,13 @@ PROMPTS_NAMED = 3
 
 
 def as_json(
-    files: Sequence[Path], grouping: Grouping, found: Rehearsal, *, budget: str, runs_per_year: float
+    files: Sequence[Path],
+    grouping: Grouping,
+    found: Rehearsal,
+    *,
+    where: Mapping[str, str],
+    budget: str,
+    runs_per_year: float,
 ) -> dict[str, object]:
     """A backtest as JSON, for machines; positions count watched runs from 0, what was not measured is null."""
 
@@ -34,6 +40,7 @@ def as_json(
 
     return {
         "files": [str(path) for path in files],
+        "where": dict(where),
         "answer": found.answer,
         "reason": found.reason,
         "runs_by": grouping.by,
@@ -76,10 +83,19 @@ def as_json(
             for alarm in found.alarms
         ],
         "watched": [
-            _run_json(grouping, run, position) | {"judged": run.is_judged, "evidence": dict(run.evidence)}
+            _run_json(grouping, run, position)
+            | {
+                "judged": run.is_judged,
+                "evidence": {kind: value if kind in found.kinds else None for kind, value in run.evidence.items()},
+            }
             for position, run in enumerate(found.watched)
         ],
     }
+
+
+def title(files: Sequence[Path]) -> str:
+    """The files as people read them."""
+    return listing([line(path.name) for path in files])
 
 
 def named(grouping: Grouping, run: WatchedRun) -> str:
@@ -91,7 +107,14 @@ def named(grouping: Grouping, run: WatchedRun) -> str:
 
 
 def show(
-    out: Console, files: Sequence[Path], grouping: Grouping, found: Rehearsal, *, promise: str, has_meaning: bool
+    out: Console,
+    files: Sequence[Path],
+    grouping: Grouping,
+    found: Rehearsal,
+    *,
+    where: Mapping[str, str],
+    promise: str,
+    has_meaning: bool,
 ) -> None:
     """Print a backtest for people: the answer, the evidence over the runs, and what every alarm was about.
 
@@ -100,11 +123,14 @@ def show(
         files: as the user named them.
         grouping: the runs.
         found: what was found in them.
+        where: the filter on their lines, empty without one.
         promise: the alarm budget in words.
         has_meaning: whether an embedder was in use.
     """
-    title = listing([line(path.name) for path in files])
-    out.print(Text(title, style="bold"), end="")
+    out.print(Text(title(files), style="bold"), end="")
+    if where:
+        chosen = ", ".join(f"{line(key, 64)}={line(value, 64)}" for key, value in where.items())
+        out.print(Text(f" (only {chosen})"), end="")
     out.print(
         f": {count(len(grouping.runs), 'run')} of {count(len(grouping.canaries), 'prompt')}, told by {_told(grouping)}"
     )
@@ -155,8 +181,12 @@ def _print_strips(out: Console, grouping: Grouping, found: Rehearsal) -> None:
     cells = min(STRIP_CELLS, n)
     edges = [round(cell * n / cells) for cell in range(cells + 1)]
     for kind in found.watched[0].evidence:
+        label = Text(f"  {kind:<13}", style="dim")
+        if kind not in found.kinds:
+            out.print(label + Text("not measured", style="dim"))
+            continue
         evidence = [run.evidence[kind] for run in found.watched]
-        strip = Text(f"  {kind:<13}", style="dim")
+        strip = label
         for start, end in pairwise(edges):
             is_drifted = any(_drifted(found, kind, position) for position in range(start, end))
             strip += Text(_bar(max(evidence[start:end]), found.threshold), style="red" if is_drifted else "green")

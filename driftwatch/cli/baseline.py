@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import reduce
 from operator import add
@@ -84,7 +84,7 @@ class _Plan:
         self.wanted = min(runs, self._baseline.calibration_wanted)
         self.is_done = self._baseline.state == "active"
         missing = {} if self.is_done else application.pipeline.missing_anchors(target, self._baseline)
-        self.missing_anchors = max(missing.values(), default=0)
+        self._missing: Mapping[str, int] = missing
         self.missing_runs = 0 if self.is_done else max(0, self.wanted - self._collected())
         passes = {c.id: missing.get(c.id, 0) + self.missing_runs * target.repeats_for(c) for c in target.canaries}
         price = application.lines[target.name].price
@@ -99,16 +99,22 @@ class _Plan:
                 f"to replace it, `driftwatch rebaseline {name} --reason …`"
             )
         return (
-            f"{name}: {self._anchors_in_words()} {len(self._target.canaries)} canaries, then "
-            f"{self.missing_runs} calibration runs: {self.estimate.requests:,} requests, about "
+            f"{name}: {self._missing_in_words()}: {self.estimate.requests:,} requests, about "
             f"{self.estimate.input_tokens:,} tokens in and at most {self.estimate.output_tokens:,} out, "
             f"{dollars(self.estimate)}"
         )
 
-    def _anchors_in_words(self) -> str:
-        wanted = {self._baseline.anchors_for(canary) for canary in self._target.canaries}
-        each = "for each of" if len(wanted) == 1 else "at most for each of"
-        return f"{self.missing_anchors} anchors {each}"
+    def _missing_in_words(self) -> str:
+        """Only what is missing, so that a command that goes on does not read as if it began."""
+        from driftwatch.alert.text import count  # noqa: PLC0415 - beside its use
+
+        runs = count(self.missing_runs, "calibration run")
+        lacking = [n for n in self._missing.values() if n]
+        if not lacking:
+            return runs
+        each = "for each of" if len(set(lacking)) == 1 else "at most for each of"
+        anchors = f"{count(max(lacking), 'anchor')} {each} {count(len(lacking), 'canary')}"
+        return f"{anchors}, then {runs}" if self.missing_runs else anchors
 
     async def collect(self) -> None:
         """Run until the baseline is armed.

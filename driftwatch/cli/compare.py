@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from dataclasses import asdict
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from driftwatch.cli.context import CONFIG, LARGEST_NUMBER, console, load_settings, open_store, unknown
-from driftwatch.errors import UsageError
+from driftwatch.cli.context import CONFIG, LARGEST_NUMBER, load_settings, open_store, unknown
+from driftwatch.errors import EmbedderUnavailable, UsageError
+from driftwatch.recordings import FORMAT_HELP
 
 if TYPE_CHECKING:
-    from driftwatch.compare import Comparison, Difference
     from driftwatch.compare.sides import Side
     from driftwatch.config import Settings
     from driftwatch.domain import Baseline, Target
@@ -24,21 +25,11 @@ if TYPE_CHECKING:
 DIFFERENT = 1
 """Exit code, that of drift."""
 CURRENT = "current"
-_ROWS = 5
-"""Measures shown at the least; all that differ are."""
-_MEANINGS = {
-    "phrases": "a move shared by many prompts",
-    "openings": "first words, a shared move",
-    "topics": "meaning, a shared move",
-    "wording": "prompt by prompt, beyond its noise",
-    "meaning": "prompt by prompt, beyond its noise",
-    "exact text": "same or not, beyond its noise",
-    "first token": "first word, beyond its noise",
-    "prefix": "where replies part, beyond its noise",
-    "size": "length, beyond its noise",
-    "spread": "scatter of the right's own replies",
+_WRITE_INSTEAD = {
+    "set `embedder.model` to": "point `--embedder` to",
+    "set `embedder: off`": "leave `--embedder` out",
 }
-"""What the measures' names do not say by themselves."""
+"""What an embedder that is not there says of the config → what to do about an option."""
 
 
 class Format(StrEnum):
@@ -60,6 +51,7 @@ def compare(
     embedder: str | None = typer.Option(
         None, "--embedder", metavar="MODEL", help="Compare meaning too, e.g. all-MiniLM-L6-v2; about 50 texts/s."
     ),
+    common: bool = typer.Option(False, "--common", help="Compare only the prompts that both sides have."),
     output: Format = typer.Option(Format.TEXT, "--format", help="How to print."),
 ) -> None:
     """Ask once whether two sets of replies to the same prompts differ. Exits with 1 when they do.
@@ -67,28 +59,48 @@ def compare(
     An exact test: within every prompt the sides' replies are exchanged at random, and p is how often an exchange
     looks as different as what was recorded. Latency and cost are not compared.
     """
+    from driftwatch.cli.compare_text import progress, show  # noqa: PLC0415 - beside its use
     from driftwatch.compare import compare as ask  # noqa: PLC0415 - slow import
-    from driftwatch.compare.sides import require_same_prompts  # noqa: PLC0415 - slow import
+    from driftwatch.compare.sides import in_common, require_same_prompts  # noqa: PLC0415 - slow import
     from driftwatch.score import open_embedder  # noqa: PLC0415 - slow import
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha {alpha:g} is no chance; write one above 0 and below 1, e.g. 0.01")
-    before, after = _side(left, config), _side(right, config)
-    require_same_prompts(before, after)
-    answer = ask(
-        before.completions,
-        after.completions,
-        canaries=before.canaries or after.canaries,
-        embedder=None if embedder is None else open_embedder(embedder, None, None),
-        alpha=alpha,
-        permutations=permutations,
-        seed=seed,
-    )
+    with progress() as on_stage:
+        on_stage(f"reading {left}")
+        before = _side(left, config)
+        on_stage(f"reading {right}")
+        after = _side(right, config)
+        left_out = (0, 0)
+        if common:
+            before, after, left_out = in_common(before, after)
+        require_same_prompts(before, after)
+        try:
+            answer = ask(
+                before.completions,
+                after.completions,
+                canaries=before.canaries or after.canaries,
+                embedder=None if embedder is None else open_embedder(embedder, None, None),
+                alpha=alpha,
+                permutations=permutations,
+                seed=seed,
+                on_stage=on_stage,
+            )
+        except EmbedderUnavailable as error:
+            said = str(error)
+            for theirs, ours in _WRITE_INSTEAD.items():
+                said = said.replace(theirs, ours)
+            raise EmbedderUnavailable(said) from error
     if output is Format.JSON:
-        typer.echo(json.dumps(_as_json({"left": left, "right": right, **asdict(answer)}), indent=2))
+        told = {"left": left, "right": right, "n_left_out": left_out, **asdict(answer)}
+        typer.echo(json.dumps(_as_json(told), indent=2))
     else:
-        _print(answer, before, after)
+        accept = left.rpartition("@")[0] if before.hashes and not after.hashes else None
+        show(answer, left, right, left_out=left_out, accept=accept)
     raise typer.Exit(DIFFERENT if answer.is_different else 0)
+
+
+compare.__doc__ = f"{inspect.getdoc(compare)}\n\n{FORMAT_HELP}"
 
 
 # ---------------------------------------------------------------- the sides
@@ -146,9 +158,6 @@ def _version(store: Store, target: str, version: str) -> Baseline:
     return found
 
 
-# ---------------------------------------------------------------- the answer
-
-
 def _as_json(value: object) -> object:
     """NaN, which JSON does not have, becomes null."""
     if isinstance(value, dict):
@@ -156,77 +165,3 @@ def _as_json(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_as_json(one) for one in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _print(answer: Comparison, left: Side, right: Side) -> None:
-    from rich.text import Text  # noqa: PLC0415 - slow import
-
-    from driftwatch.cli.style import plain, table  # noqa: PLC0415 - slow import
-
-    out = console()
-    verdict = Text("DIFFERENT", "bold red") if answer.is_different else Text("NO DIFFERENCE FOUND", "green")
-    out.print(verdict + Text(f"  {_p(answer.p_value, answer)}, α = {answer.alpha:g}"))
-    out.print(f"{plain(left.name)} → {plain(right.name)}", style="dim")
-    out.print(_basis(answer), style="dim")
-    for change in answer.changes:
-        out.print(f"  • {plain(change)}")
-    if answer.is_different and not answer.changes:
-        out.print("  • nothing that a reader would notice at once; the measures below carry it")
-    shown = [one for i, one in enumerate(answer.differences) if one.is_different or i < _ROWS]
-    if shown:
-        out.print()
-        rows = table("measure", "effect", "95 % interval", "p adjusted", "", "")
-        for one in shown:
-            rows.add_row(
-                Text(one.measure),
-                _effect(one, one.effect),
-                "-" if math.isnan(one.low) else f"{_effect(one, one.low)} … {_effect(one, one.high)}",
-                _p(one.p_adjusted, answer).removeprefix("p = "),
-                Text("different", "red") if one.is_different else Text("-", "dim"),
-                Text(_MEANINGS.get(one.measure, ""), "dim"),
-            )
-        out.print(rows)
-        if rest := len(answer.differences) - len(shown):
-            out.print(f"{rest} more measures show no difference: --format json lists them.", style="dim")
-    out.print()
-    out.print(_next(answer))
-
-
-def _basis(answer: Comparison) -> str:
-    failed = sum(answer.n_failed)
-    parts = [
-        f"{answer.n_canaries:,} prompts, {answer.n_left:,} + {answer.n_right:,} replies",
-        f"{'all' if answer.is_exact else 'seed ' + str(answer.seed) + ','} {answer.n_permutations:,} exchanges",
-    ]
-    if failed:
-        parts.append(f"{failed:,} failed requests left out")
-    if answer.unmeasured:
-        parts.append(f"{len(answer.unmeasured):,} prompts without a reply on one side left out")
-    return " · ".join(parts)
-
-
-def _next(answer: Comparison) -> str:
-    if answer.is_different:
-        return "Next: read a few prompts side by side; if the new behaviour is wanted, accept it as the new baseline."
-    if not answer.differences:
-        return "Every reply is the same on both sides, in every measure."
-    if answer.n_left == answer.n_right == answer.n_canaries:
-        return "No difference is not sameness: three replies per prompt and side would show smaller changes."
-    return "No difference is not sameness: more prompts or replies would show smaller changes."
-
-
-def _p(value: float, answer: Comparison) -> str:
-    least = 1 / (1 + answer.n_permutations)
-    return f"p = {value:.4f}" if value >= 0.0001 or answer.is_exact else f"p = {max(value, least):.1g}"  # noqa: PLR2004 - four decimals
-
-
-def _effect(one: Difference, value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    if one.unit == "ratio":
-        return f"{100 * (value - 1):+.1f} %"
-    if one.unit == "points":
-        return f"{100 * value:+.1f} points"
-    if one.unit == "common":
-        return f"{100 * value:.0f} % shared"
-    return f"{value:+.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from datetime import date
 
     from rich.console import Console
+    from rich.text import Text
 
     from driftwatch.domain import Verdict
 
 
-STATE_CELLS, EVIDENCE_CELLS = 14, 29
-"""Widths of the diary's columns, in terminal cells."""
+STATE_CELLS, EVIDENCE_CELLS, WIDTH = 14, 29, 120
+"""Widths of the diary's columns and of its lines, in terminal cells."""
 
 
 class DemoFailed(DriftwatchError):
@@ -76,17 +78,36 @@ class _Diary:
         self._last: Verdict | None = None
 
     def write(self, verdict: Verdict) -> None:
-        from driftwatch.cli.style import badge, gauge  # noqa: PLC0415 - slow import
+        from driftwatch.cli.style import badge  # noqa: PLC0415 - slow import
 
         day = verdict.at.date()
         changed = self._last is not None and verdict.state is not self._last.state
         if day != self._day or changed:
-            state, evidence = badge(verdict.state), gauge(verdict)
+            state, evidence = badge(verdict.state), _evidence(verdict)
             state.pad_right(STATE_CELLS - len(state.plain))
             evidence.pad_right(EVIDENCE_CELLS - len(evidence.plain))
-            words = _words(verdict, changed=changed)
-            self._out.print(f"{verdict.at:%a %d %b %H:%M}  ", state, evidence, words, sep="", soft_wrap=True)
+            start = f"{verdict.at:%a %d %b %H:%M}  "
+            indent = len(start) + STATE_CELLS + EVIDENCE_CELLS
+            words = textwrap.fill(
+                _words(verdict, changed=changed),
+                WIDTH,
+                initial_indent=" " * indent,
+                subsequent_indent=" " * indent,
+                break_on_hyphens=False,
+            )
+            self._out.print(start, state, evidence, words[indent:], sep="", soft_wrap=True)
         self._day, self._last = day, verdict
+
+
+def _evidence(verdict: Verdict) -> Text:
+    """The gauge; a drift that lasts makes figures that no column holds, and past the bar they say no more."""
+    from driftwatch.cli.style import BAR_CELLS, gauge  # noqa: PLC0415 - slow import
+
+    shown = gauge(verdict)
+    if len(shown.plain) < EVIDENCE_CELLS - 1:
+        return shown
+    most = max(verdict.kinds, key=lambda kind: kind.evidence / kind.threshold)
+    return shown[:BAR_CELLS] + f" over {most.threshold:,.0f}"
 
 
 def _words(verdict: Verdict, *, changed: bool) -> str:

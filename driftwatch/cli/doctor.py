@@ -42,6 +42,8 @@ class Finding:
     about: str
     code: int
     sentence: str
+    is_warning: bool = False
+    """The watch works, but hardly as it is meant; the exit code stays."""
 
 
 def doctor(
@@ -87,7 +89,12 @@ def _secrets(settings: Settings, names: list[str]) -> list[Finding]:
     ]
     silent = {name for name in names if not settings.targets[name].receivers}
     wrong += [
-        Finding(about=f"target {name}", code=OK, sentence="nobody is told of its incidents: add `receivers:`")
+        Finding(
+            about=f"target {name}",
+            code=OK,
+            sentence="nobody is told of its incidents: add `receivers:`",
+            is_warning=True,
+        )
         for name in sorted(silent)
     ]
     told = {finding.about for finding in wrong}
@@ -154,5 +161,6 @@ def _print(findings: list[Finding]) -> None:
     marks = {OK: "[green]ok[/]", MISCONFIGURED: "[red]wrong[/]", UNMEASURED: "[yellow]failed[/]"}
     rows = table("", "what", "finding")
     for finding in findings:
-        rows.add_row(marks[finding.code], finding.about, plain(finding.sentence))
+        mark = "[yellow]warning[/]" if finding.is_warning else marks[finding.code]
+        rows.add_row(mark, finding.about, plain(finding.sentence))
     console().print(rows)

@@ -53,7 +53,9 @@ def _print(runs: list[Run], verdicts: dict[int, Verdict]) -> None:
 
     from driftwatch.cli.style import badge, gauge, table  # noqa: PLC0415 - slow import
 
-    rows = table("scheduled (UTC)", "purpose", "state", "evidence", "outside calibration", "failed", "cost")
+    # A free endpoint has nothing to show there.
+    costs = ["cost"] if any(run.cost_usd for run in runs) else []
+    rows = table("scheduled (UTC)", "purpose", "state", "evidence", "outside calibration", "failed", *costs)
     for run in runs:
         verdict = verdicts.get(run.id)
         rows.add_row(
@@ -63,7 +65,7 @@ def _print(runs: list[Run], verdicts: dict[int, Verdict]) -> None:
             gauge(verdict),
             ", ".join(_outside(verdict)) or "-" if verdict else "-",
             f"{run.n_failed} of {run.n_ok + run.n_failed}" if run.n_failed else "-",
-            "-" if run.cost_usd is None else f"${run.cost_usd:.4f}",
+            *(["-" if run.cost_usd is None else f"${run.cost_usd:.4f}"] if costs else []),
         )
     console().print(rows)
 

@@ -29,19 +29,35 @@ app = typer.Typer(no_args_is_help=False, invoke_without_command=True, help="List
 BY = typer.Option(None, "--by", metavar="NAME", help="Who decides; default: your login name.", show_default=False)
 REASON = typer.Option(..., "--reason", help="Why; stored and shown with the incident.")
 NUMBER = typer.Argument(help="The incident's number.")
+ALL = typer.Option(False, "--all", "-a", help="Resolved ones too.")
+FORMAT = typer.Option(Format.TABLE, "--format", help="How to print.")
 
 
 @app.callback()
 def listing(
     context: typer.Context,
     config: Path | None = CONFIG,
-    all_: bool = typer.Option(False, "--all", "-a", help="Resolved ones too."),
-    output: Format = typer.Option(Format.TABLE, "--format", help="How to print."),
+    all_: bool = ALL,
+    output: Format = FORMAT,
 ) -> None:
     """List incidents, newest first; without a subcommand."""
     context.obj = config
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _list(config, all_=all_, output=output)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    config: Path | None = CONFIG,
+    all_: bool = ALL,
+    output: Format = FORMAT,
+) -> None:
+    """List incidents, newest first; the same as without a subcommand."""
+    _list(config or context.obj, all_=all_, output=output)
+
+
+def _list(config: Path | None, *, all_: bool, output: Format) -> None:
     settings = load_settings(config)
     with open_store(settings) as store:
         found = store.incidents(open_only=not all_)
@@ -72,7 +88,7 @@ def show(
     context: typer.Context,
     number: int = NUMBER,
     config: Path | None = CONFIG,
-    output: Format = typer.Option(Format.TABLE, "--format", help="How to print."),
+    output: Format = FORMAT,
 ) -> None:
     """Show one incident as it was told, and every step since."""
     from driftwatch.alert.console import render_text  # noqa: PLC0415 - beside its use

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,15 @@ import typer
 
 from driftwatch import shipped
 from driftwatch.errors import UsageError
+
+NEXT = {
+    "validate": "is what you wrote right? no keys, no network",
+    "plan": "what it will cost and how soon it will see what",
+    "doctor": "keys, endpoints, embedder, store: one request per target",
+    "baseline": "says what it costs, asks, then collects what is normal",
+    "serve": "watches until stopped",
+}
+"""Verb → what it does: the way from a new config to a running watch."""
 
 
 def init(
@@ -35,5 +45,8 @@ def init(
         ) from None
     suites = sum(file.parent.name == "canaries" for file in planned)
     typer.echo(f"Wrote {directory / 'driftwatch.yaml'} and {suites} suites in {directory / 'canaries'}.")
-    where = "" if directory == Path() else f"cd {directory} && "
-    typer.echo(f"Next: edit the targets, export the API key it names, then `{where}driftwatch doctor`.")
+    typer.echo("Next: edit the targets and export the API keys they name, then")
+    if directory != Path():
+        typer.echo(f"  cd {shlex.quote(str(directory))}")
+    for verb, what in NEXT.items():
+        typer.echo(f"  driftwatch {verb:<9} # {what}")

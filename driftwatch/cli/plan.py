@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ from driftwatch.errors import ConfigError, EmbedderUnavailable, UsageError
 if TYPE_CHECKING:
     from driftwatch.config import Settings
     from driftwatch.domain import Target
-    from driftwatch.plan import Known, Noise, Remake
+    from driftwatch.plan import Answer, Known, Noise, Remake, Wish
     from driftwatch.usage import Tokens
 
 _AMOUNT = re.compile(r"\$?\s*(\d[\d,]*(?:\.\d+)?|\.\d+)\s*(?:(?:/|per)\s*(month|year))?", re.IGNORECASE)
@@ -58,6 +60,8 @@ def plan(
         raise UsageError("--budget and --delay are two wishes; give one of them")
     if change is not None and budget is None and delay is None:
         raise UsageError("--change says what --budget or --delay is to find; give one of them too")
+    if plot is not None:
+        _require_place(plot)
     usd_per_month = None if budget is None else _dollars_per_month(budget)
     longest_s = None if delay is None else _seconds(delay)
     settings = load_settings(config)
@@ -79,10 +83,10 @@ def _plan(
 ) -> None:
     from driftwatch.app import build_targets  # noqa: PLC0415 - slow import
     from driftwatch.cli.plan_text import as_json, show  # noqa: PLC0415 - slow import
-    from driftwatch.plan import Wish, forecast, picture, within_budget, within_delay  # noqa: PLC0415 - slow import
+    from driftwatch.plan import Wish, forecast, picture  # noqa: PLC0415 - slow import
 
     by_name = {target.name: target for target in build_targets(settings)}
-    told = []
+    told, drawing = [], ""
     for name in names:
         target = by_name[name]
         known, remake = _known(settings, target), _remake(settings, target)
@@ -96,24 +100,41 @@ def _plan(
         wanted = settings.targets[name]
         # A jitter that is written down must stay shorter than the interval, or the config is refused.
         above_s = wanted.jitter_s if "jitter_s" in wanted.model_fields_set else 0.0
-        present, answer, proposed = forecast(known), None, None
-        if usd_per_month is not None:
-            answer = within_budget(known, remake, usd_per_month=usd_per_month, change=change, above_s=above_s)
-        elif longest_s is not None:
-            answer = within_delay(known, remake, seconds=longest_s, change=change, above_s=above_s)
-        if answer is not None:
-            proposed = present if answer.setting == present.setting else forecast(known, remake(answer.setting))
-        wish = Wish(usd_per_month=usd_per_month, seconds=longest_s, change=change, answer=answer)
+        present, proposed = forecast(known), None
+        wish = _answered(known, remake, Wish(usd_per_month=usd_per_month, seconds=longest_s, change=change), above_s)
+        if wish.answer is not None:
+            same = wish.answer.setting == present.setting
+            proposed = present if same else forecast(known, remake(wish.answer.setting))
         told.append((present, wish, proposed))
         if plot is not None:
             drawn = None if proposed is None or proposed.setting == present.setting else proposed
-            _write(plot, picture(known, present, drawn))
+            drawing = picture(known, present, drawn)
     if output is PlanFormat.JSON:
         typer.echo(json.dumps([as_json(*each) for each in told], indent=2))
     else:
         show(told)
-        if plot is not None:
+    if plot is not None:
+        # Last: a drawing that cannot be written must not cost the answer.
+        _write(plot, drawing)
+        if output is PlanFormat.TEXT:
             typer.echo(f"\nWrote {plot}.")
+
+
+def _answered(known: Known, remake: Remake, wish: Wish, above_s: float) -> Wish:
+    """The wish with its answer, and with what a written jitter kept from being proposed."""
+    from driftwatch.plan import INTERVALS_S, forecast, within_budget, within_delay  # noqa: PLC0415 - slow import
+
+    def best(above_s: float) -> Answer | None:
+        if wish.usd_per_month is not None:
+            return within_budget(known, remake, usd_per_month=wish.usd_per_month, change=wish.change, above_s=above_s)
+        if wish.seconds is not None:
+            return within_delay(known, remake, seconds=wish.seconds, change=wish.change, above_s=above_s)
+        return None
+
+    answer = best(above_s)
+    freed = best(0.0) if above_s >= INTERVALS_S[0] else answer
+    unbound = None if freed is None or freed == answer else forecast(known, remake(freed.setting))
+    return replace(wish, answer=answer, jitter_s=above_s, unbound=unbound)
 
 
 def _known(settings: Settings, target: Target) -> Known:
@@ -190,11 +211,20 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _require_place(file: Path) -> None:
+    """Before anything is worked out.
+
+    Raises:
+        UsageError: the drawing would be of another kind, or has no folder.
+    """
+    if file.suffix.lower() != ".svg":
+        raise UsageError(f"--plot {file}: the drawing is an SVG; write a name that ends in .svg")
+    if not os.path.isdir(file.parent):  # noqa: PTH112 - Path.is_dir raises for a folder that may not be entered
+        raise UsageError(f"--plot {file}: {file.parent} is no folder; make it, or name another file")
+
+
 def _write(file: Path, drawing: str) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(drawing, encoding="utf-8")
     except OSError as error:
-        # Making the folders of a path that leads through a file says that the file exists.
-        reason = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
-        raise UsageError(f"cannot write {file}: {reason}; name another file with --plot") from None
+        raise UsageError(f"cannot write {file}: {error.strerror}; name another file with --plot") from None

@@ -11,9 +11,12 @@ from rich.text import Text
 
 from driftwatch.cli.context import console
 from driftwatch.cli.style import plain, table
-from driftwatch.plan import CHANGES, ONE_WORD_SHIFTS, SWAP, Delay, Forecast, Wish, rerouted_share
-from driftwatch.plan.words import dollars, duration, span
+from driftwatch.plan import AS_FAST, CHANGES, ONE_WORD_SHIFTS, SWAP, Delay, Forecast, Wish, rerouted_share
+from driftwatch.plan.words import DAY_S, dollars, duration, span
 from driftwatch.usage import Cost
+
+LONG_CALIBRATION_S = 30 * DAY_S
+"""A calibration that takes longer is warned of."""
 
 Told = tuple[Forecast, Wish, Forecast | None]
 """A target's present setting, what was wished for, and the setting that meets it or comes closest."""
@@ -190,52 +193,112 @@ def _alarm_words(made: Forecast) -> list[str]:
     calibration = f"Calibration: {made.watch.n_calibration} runs"
     if made.noise.n_calibration is None:
         calibration += f", which take {span(made.calibration_s)}"
+    waiting = _wait_words(made) if made.noise.n_calibration is None else []
     return [
         (
             f"Alarm budget: {said}an alarm takes evidence A = {made.target.threshold:,.0f}; "
             f"at most {made.false_alarms_per_year:.2g} false alarms a year expected."
         ),
         f"{calibration}.",
+        *waiting,
+    ]
+
+
+def _wait_words(made: Forecast) -> list[str]:
+    """A warning where the calibration takes long."""
+    if made.calibration_s <= LONG_CALIBRATION_S:
+        return []
+    return [
+        (
+            f"No statistical alarm comes before those {span(made.calibration_s)} are over: `driftwatch baseline` "
+            "collects the runs in one sitting, without the daily rhythm."
+        )
     ]
 
 
 def _propose(present: Forecast, wish: Wish, proposed: Forecast) -> None:
     out = console()
+    is_other = proposed.setting != present.setting
+    if is_other and (met := _met_already(present, wish)):
+        out.print(Text(met, style="bold"))
     out.print(Text(_headline(present, wish, proposed), style="bold"))
-    if proposed.setting != present.setting:
+    if is_other:
         out.print(f"\n    interval: {duration(proposed.target.interval_s)}\n    repeats: {proposed.target.repeats}\n")
-    rows = _table("", "now", "proposed")
-    if proposed.setting != present.setting:
+        rows = _table("", "now", "proposed")
         rows.add_row("a month", _price(present), _price(proposed))
         for name in present.delays:
             before, after = present.delays[name], proposed.delays[name]
             rows.add_row(_change(name), span(before.seconds), span(after.seconds))
         out.print(Padding(rows, (0, 0, 0, 2)))
+    for sentence in _warnings(present, wish, proposed):
+        _say(sentence)
+
+
+def _warnings(present: Forecast, wish: Wish, proposed: Forecast) -> list[str]:
+    """What the proposal takes away, costs once, or was kept from."""
+    said = []
+    slower = [
+        f"a {_wanted(name)} is told after {span(after.seconds)} instead of {span(present.delays[name].seconds)}"
+        for name, after in proposed.delays.items()
+        if after.seconds > AS_FAST * present.delays[name].seconds
+    ]
+    if slower:
+        said.append(f"Slower than now: {', '.join(slower)}.")
     if proposed.target.repeats != present.target.repeats:
         cost = "" if proposed.baseline.usd is None else f" and {dollars(proposed.baseline.usd)}"
-        _say(
+        said.append(
             f"Other repeats start a new baseline: {proposed.baseline.requests:,.0f} requests{cost} once, "
             f"{span(proposed.calibration_s)} on schedule."
         )
+        said += _wait_words(proposed)
+    elif proposed.setting != present.setting and proposed.noise.n_calibration is None:
+        said += _wait_words(proposed)
+    if wish.unbound is not None:
+        other = wish.unbound
+        said.append(
+            f"Your jitter of {duration(wish.jitter_s)} allows only longer intervals; without it, interval "
+            f"{duration(other.target.interval_s)} and repeats {other.target.repeats} tell a {_wanted(wish.change)} "
+            f"after {span(other.delays[wish.change].seconds)}, {_price(other)} a month."
+        )
+    return said
+
+
+def _met_already(present: Forecast, wish: Wish) -> str:
+    """Where the present setting meets the wish, that it does; empty where not."""
+    found, cost = present.delays[wish.change].seconds, present.per_month.usd
+    if wish.usd_per_month is not None:
+        if cost is None or cost > wish.usd_per_month:
+            return ""
+        return f"The present setting costs {dollars(cost)} a month, within your {dollars(wish.usd_per_month)}."
+    if wish.seconds is None or found > wish.seconds:
+        return ""
+    return (
+        f"The present setting tells a {_wanted(wish.change)} within {span(wish.seconds)} already: after {span(found)}."
+    )
 
 
 def _headline(present: Forecast, wish: Wish, proposed: Forecast) -> str:
-    change = "a full swap" if wish.change == SWAP else f"a {wish.change} change"
+    change = f"a {_wanted(wish.change)}"
     found = span(proposed.delays[wish.change].seconds)
+    near = f"within {AS_FAST - 1:.0%} of the fastest tried"
     is_met = wish.answer is not None and wish.answer.is_met
     if wish.usd_per_month is not None:
         amount = f"{dollars(wish.usd_per_month)} a month"
         if not is_met:
-            return f"Nothing costs {amount} or less. The cheapest setting costs {_price(proposed)} a month:"
+            return f"Nothing tried costs {amount} or less. The cheapest setting costs {_price(proposed)} a month:"
         if proposed.setting == present.setting:
-            return f"Within {amount} the present setting tells {change} soonest: after {found}, {_price(proposed)}."
-        return f"Soonest for {change} within {amount}: told after {found}, {_price(proposed)} a month."
+            return f"Within {amount} keep the present setting: {near} for {change}, told after {found}."
+        return f"For {change} within {amount}, the cheapest {near}: told after {found}, {_price(proposed)} a month."
     wished = span(wish.seconds or 0.0)
     if not is_met:
-        return f"Nothing tells {change} within {wished}. The fastest setting does after {found}:"
+        return f"Nothing tried tells {change} within {wished}. The cheapest {near} does after {found}:"
     if proposed.setting == present.setting:
         return f"The present setting is the cheapest that tells {change} within {wished}: after {found}."
     return f"Cheapest that tells {change} within {wished}: after {found}, {_price(proposed)} a month."
+
+
+def _wanted(change: str) -> str:
+    return "full swap" if change == SWAP else f"{change} change"
 
 
 def _price(made: Forecast) -> str:

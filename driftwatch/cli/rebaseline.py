@@ -62,6 +62,9 @@ def rebaseline(
         if undo:
             restored = accepting.undo(application.store, wanted, author=decider, reason=why, at=at)
             typer.echo(f"{name}: baseline {restored.id} of {restored.created_at:%Y-%m-%d %H:%M} UTC is back.")
+            typer.echo(
+                "The next run is judged against it; if what is served still differs, it pages again as a new incident."
+            )
             return
         accepted = accepting.accept(
             application.store,

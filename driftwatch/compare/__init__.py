@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from driftwatch.compare.comparing import ALPHA, PERMUTATIONS, CannotCompare, compare
+from driftwatch.compare.comparing import ALPHA, CALM, PERMUTATIONS, CannotCompare, compare
 from driftwatch.compare.comparison import Comparison, Difference
 
 __all__ = [
     "ALPHA",
+    "CALM",
     "PERMUTATIONS",
     "CannotCompare",
     "Comparison",

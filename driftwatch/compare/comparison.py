@@ -43,6 +43,9 @@ class Comparison:
     """In (0, 1]; the chance of a difference as large as this, in any measure, when nothing differs."""
     alpha: float
     n_permutations: int
+    """Labellings compared."""
+    n_asked: int
+    """Labellings that were to be drawn: fewer are compared when the first show nothing, or when there are no more."""
     is_exact: bool
     """Whether all labellings were compared instead of a drawn part of them."""
     seed: int
@@ -59,4 +62,13 @@ class Comparison:
     constant: tuple[str, ...]
     """Measures that are left out because they are the same however the replies are exchanged."""
     changes: tuple[str, ...]
-    """What a reader would notice, see ``describe_change``; empty when none was found, or words were not wanted."""
+    """What a reader would notice, see ``words_for``; empty when none was found, or words were not wanted."""
+    is_same: bool
+    """Whether every canary has the same replies on both sides, in whatever order."""
+    farthest: tuple[str, ...]
+    """The canaries whose wording moved most beyond its noise, that one first; empty without a difference or repeats."""
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the first labellings showed so little that the others were not drawn."""
+        return not self.is_exact and self.n_permutations < self.n_asked

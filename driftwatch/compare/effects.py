@@ -16,6 +16,8 @@ RESAMPLES = 999
 """Bootstrap samples: the 2.5th percentile is the 25th smallest."""
 LEAST_CANARIES = 5
 """With fewer, resampling canaries cannot say how much they differ."""
+FARTHEST = 3
+"""Canaries named for reading: as many as are read at one sitting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,15 @@ def effects(measured: Measured, *, seed: int) -> dict[str, Effect]:
         if name == WORDING:
             found[SPREAD] = _weighted(layout, parts[:, 1], counts, unit="distance")
     return found
+
+
+def farthest(measured: Measured) -> list[int]:
+    """Positions of the canaries whose wording moved most beyond its noise, that one first; none without repeats."""
+    for name, matrices in measured.distances:
+        if name == WORDING:
+            moved = np.array([between for between, _ in _parts(measured.layout, matrices)])
+            return [int(c) for c in np.argsort(-moved, kind="stable")[:FARTHEST] if moved[c] > 0]
+    return []
 
 
 def _differences(layout: Layout, rows: Floats) -> Floats:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from driftwatch.domain import Canary, Completion, Message
 from driftwatch.errors import UsageError
@@ -26,6 +26,29 @@ class Side:
     canaries: tuple[Canary, ...] = ()
     """For their checks, where they are known."""
 
+    def only(self, prompts: AbstractSet[str]) -> Side:
+        """The same without all other prompts."""
+        return replace(
+            self,
+            completions=tuple(one for one in self.completions if one.canary_id in prompts),
+            prompts={one: asked for one, asked in self.prompts.items() if one in prompts},
+        )
+
+
+def in_common(left: Side, right: Side) -> tuple[Side, Side, tuple[int, int]]:
+    """Both sides without the prompts that only one has, and how many those were on the left and on the right.
+
+    Raises:
+        UsageError: there is no prompt in common.
+    """
+    both = left.prompts.keys() & right.prompts.keys()
+    if not both:
+        raise UsageError(
+            f"{left.name} and {right.name} have no prompt in common, so there is nothing to compare; a prompt is known "
+            "by its id"
+        )
+    return left.only(both), right.only(both), (len(left.prompts) - len(both), len(right.prompts) - len(both))
+
 
 def require_same_prompts(left: Side, right: Side) -> None:
     """Refuse two sides that were not asked the same.
@@ -39,7 +62,10 @@ def require_same_prompts(left: Side, right: Side) -> None:
         if here.prompts.keys() - there.prompts.keys()
     ]
     if missing:
-        raise UsageError(f"the prompt sets differ: {' and '.join(missing)}; compare recordings of the same prompts")
+        raise UsageError(
+            f"the prompt sets differ: {' and '.join(missing)}; record the same prompts, or write --common to "
+            "compare those that both sides have"
+        )
     changed = [prompt for prompt in sorted(left.prompts) if _is_changed(left, right, prompt)]
     if changed:
         were = "were" if len(changed) > 1 else "was"

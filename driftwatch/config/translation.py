@@ -69,6 +69,11 @@ _WORDS = {
 }
 """pydantic's error types → what is wrong. Source: docs.pydantic.dev, Validation Errors, 2.14."""
 
+_SHORTHANDS: Mapping[KeyPath, tuple[str, str]] = {
+    ("tripwires",): ("unknown value", "write page, notice or off, or one of them per wire"),
+}
+"""Key of a target that takes one word instead of a mapping → what is wrong with a value that is neither."""
+
 
 def problems_of(error: ValidationError, origins: Mapping[KeyPath, KeyPath]) -> list[Problem]:
     """Translate every error.
@@ -108,7 +113,8 @@ def _words(detail: ErrorDetails, loc: KeyPath) -> tuple[str, str]:
     if kind == "union_tag_not_found":
         return "missing", "write type: slack or type: console"
     is_unquoted = kind == "string_type" and isinstance(detail["input"], int | float)
-    return _WORDS.get(kind, "not usable here"), "put the value in quotes" if is_unquoted else _example(loc)
+    instead = "put the value in quotes" if is_unquoted else _example(loc)
+    return _SHORTHANDS.get(loc[2:], (_WORDS.get(kind, "not usable here"), instead))
 
 
 def _unknown_word(word: Json, known: list[str]) -> tuple[str, str]:

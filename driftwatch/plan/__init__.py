@@ -19,10 +19,12 @@ from driftwatch.plan.forecasts import (
     rerouted_share,
 )
 from driftwatch.plan.noise import Noise, Spread, assumed_noise, observe
-from driftwatch.plan.solve import Answer, Remake, Wish, within_budget, within_delay
+from driftwatch.plan.solve import AS_FAST, INTERVALS_S, Answer, Remake, Wish, within_budget, within_delay
 
 __all__ = [
+    "AS_FAST",
     "CHANGES",
+    "INTERVALS_S",
     "ONE_WORD_SHIFTS",
     "SWAP",
     "Answer",

@@ -1,4 +1,4 @@
-"""From a wish to a setting: the fastest within so much money, or the cheapest that is fast enough."""
+"""From a wish to a setting: about the fastest within so much money, or the cheapest that is fast enough."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from driftwatch.domain import Target
 from driftwatch.plan.delays import N_SERIES as ALL_SERIES, delay, swap_delay
-from driftwatch.plan.forecasts import CHANGES, Known, Setting, cost_per_month, watch_of
+from driftwatch.plan.forecasts import CHANGES, Forecast, Known, Setting, cost_per_month, watch_of
 from driftwatch.plan.noise import sd_ratio
 
 SLACK = 1.25
@@ -62,6 +62,10 @@ class Wish:
     seconds: float | None = None
     answer: Answer | None = None
     """None when nothing was asked for."""
+    jitter_s: float = 0.0
+    """Only intervals above it were tried: a jitter that is written down must be shorter. 0: none is."""
+    unbound: Forecast | None = None
+    """What the jitter kept from being proposed; None when the answer would be the same without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +82,7 @@ class _Candidate:
 
 
 def within_budget(known: Known, remake: Remake, *, usd_per_month: float, change: str, above_s: float = 0.0) -> Answer:
-    """The setting that tells a change soonest for so much money.
+    """The cheapest of the settings that tell a change within AS_FAST of the soonest for so much money.
 
     Args:
         known: what is known of the target; its price must be.
@@ -113,7 +117,7 @@ def within_delay(known: Known, remake: Remake, *, seconds: float, change: str, a
         above_s: as for ``within_budget``.
 
     Returns:
-        Not met when no setting is fast enough; then it is the fastest.
+        Not met when no setting is fast enough; then it is the cheapest of those within AS_FAST of the fastest.
     """
     candidates = _candidates(known, remake, above_s)
     for candidate in sorted(candidates, key=lambda c: c.cost):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -24,6 +24,7 @@ class Asker:
         at: the time that stands for now, aware UTC.
         deadline_s: seconds for each batch.
         n_requests: how many requests may be made in all; a request that fails has been made.
+        on_completion: called with every reply and failure as it comes.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class Asker:
         at: datetime,
         deadline_s: float,
         n_requests: int,
+        on_completion: Callable[[Completion], None] | None = None,
     ) -> None:
         self.target, self._provider, self._gate, self._at = target, provider, gate, at
         self._deadline_s = deadline_s
         self._n_requests = n_requests
+        self._on_completion = on_completion
         self.spent = 0
         self.trouble: str | None = None
         """Why nothing more is asked, in one sentence: every request of a batch failed."""
@@ -88,6 +91,7 @@ class Asker:
             retry=RetryPolicy(attempts=1),  # a second attempt would be a request that nobody agreed to
             deadline_s=self._deadline_s,
             repeats=times,
+            on_completion=self._on_completion,
         )
 
 

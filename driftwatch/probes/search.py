@@ -57,8 +57,8 @@ class Probe:
     prompt: str
     reason: str
     parameters: Mapping[str, Json]
-    gap_nats: float
-    """Between the two likeliest answers, 0 or more."""
+    gap_nats: float | None
+    """Between the two likeliest answers, 0 or more; None where no log-probability told it."""
     repeats: int | None = None
     anchors: int | None = None
 
@@ -73,6 +73,8 @@ class Discovery:
     n_requests: int = 0
     trouble: str | None = None
     """Why the search ended early: the endpoint's failure in one sentence."""
+    unspent: str | None = None
+    """Why requests are left, as half a sentence; None when none are, or trouble or abilities say it."""
 
 
 @dataclass(slots=True)
@@ -142,6 +144,7 @@ async def discover(asker: Asker, *, kinds: Collection[str], n_probes: int, seed:
     """
     abilities = await find_abilities(asker)
     tried: list[_Tried] = []
+    n_checks = 0
     if abilities.bound:
         n_checks = GREEDY_CHECKS * n_probes if "border" in kinds and abilities.greedy is not None else 0
         room = max(0, asker.left - n_checks)
@@ -156,7 +159,23 @@ async def discover(asker: Asker, *, kinds: Collection[str], n_probes: int, seed:
         n_candidates=len(tried),
         n_requests=asker.spent,
         trouble=asker.trouble,
+        unspent=_why_unspent(asker.left, n_checks, tried, probes) if abilities.bound else None,
     )
+
+
+def _why_unspent(left: int, n_checks: int, tried: Sequence[_Tried], probes: Sequence[Probe]) -> str | None:
+    """Why a search that ended by itself left requests over."""
+    if not left:
+        return None
+    n_border = sum(probe.kind == "border" for probe in probes)
+    if n_checks > GREEDY_CHECKS * n_border:
+        wanted = n_checks // GREEDY_CHECKS
+        return f"they were kept to confirm {wanted} border inputs at temperature 0, and {n_border} were found"
+    if not tried:
+        return "nothing more of what is wanted can be asked of this endpoint"
+    if any(one.told for one in tried):
+        return "prompts that came up twice were asked once"
+    return "they are too few for one more round of answers"
 
 
 async def _look(asker: Asker, parameters: Mapping[str, Json], room: int, seed: int) -> list[_Tried]:
@@ -236,15 +255,18 @@ def _border(abilities: Abilities, one: _Tried, *, with_logprobs: bool) -> Probe:
     if with_logprobs:
         parameters = dict(abilities.logprobs or {})
     flips = len(one.greedy) > 1
-    how = "by their log-probabilities" if one.told else f"by {one.counts.total()} answers at random"
-    reason = f"The answers {first!r} and {second!r} are {one.gap_nats():.2f} nats apart {how}"
+    if one.told:
+        reason = f"The answers {first!r} and {second!r} are {one.gap_nats():.2f} nats apart by their log-probabilities"
+    else:
+        # A handful of answers is no measurement of a gap, though it is what the search ranks by.
+        reason = f"Both {first!r} and {second!r} came, in {one.counts.total()} answers at random"
     reason += ", and both came at temperature 0." if flips else "; a small change of weights flips the greedy one."
     return Probe(
         kind="border",
         prompt=one.prompt,
         reason=reason,
         parameters=parameters,
-        gap_nats=one.gap_nats(),
+        gap_nats=one.gap_nats() if one.told else None,
         # Where the endpoint itself wavers, a single answer says little and eight do not tell how often it does.
         repeats=WORD_REPEATS if flips else 1,
         anchors=WORD_ANCHORS if flips else None,
@@ -258,7 +280,7 @@ def _words(abilities: Abilities, one: _Tried) -> Probe:
         prompt=one.prompt,
         reason=f"Answers such as {first!r} and {second!r}: two of them differ with a chance of {one.variety():.0%}.",
         parameters={**abilities.bound, **abilities.sampling},
-        gap_nats=one.gap_nats(),
+        gap_nats=one.gap_nats() if one.told else None,
         repeats=WORD_REPEATS,
         anchors=WORD_ANCHORS,
     )
@@ -270,6 +292,6 @@ def _logprob(abilities: Abilities, one: _Tried) -> Probe:
         prompt=one.prompt,
         reason=f"What the endpoint says of its {len(one.told)} likeliest first tokens moves with the weights.",
         parameters=abilities.logprobs or {},
-        gap_nats=one.gap_nats(),
+        gap_nats=one.gap_nats() if one.told else None,
         repeats=1,
     )

@@ -8,10 +8,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from driftwatch.domain import Canary, Completion, Message, Outcome, content_hash
+from driftwatch.domain import Canary, Completion, Json, Message, Outcome, content_hash
 from driftwatch.errors import UsageError
+from driftwatch.recordings.format import FORMAT_EXAMPLE, FORMAT_HELP
 from driftwatch.recordings.lines import read_lines
 from driftwatch.recordings.values import Line, shown
+from driftwatch.recordings.where import Filter, parse_where
+
+__all__ = [
+    "FORMAT_EXAMPLE",
+    "FORMAT_HELP",
+    "SUITE",
+    "UNDATED",
+    "Record",
+    "Recording",
+    "parse_where",
+    "read_recording",
+]
 
 UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the times of a file without times begin; each line lies a second after the one before."""
@@ -26,7 +39,7 @@ class Record:
 
     completion: Completion
     """Its ``canary_id`` is the prompt's id, its ``canary_hash`` names the prompt's text. ``latency_s`` is NaN where the
-    file does not say, ``at`` one second after the line before where no line has a time."""
+    file does not say, ``at`` one second after the line before where the file has no times."""
     run: str | None
     """The run that the file names, None when it names none."""
     sample: int | None
@@ -49,7 +62,9 @@ class Recording:
     temperature: float | None
     """What every line says; None when any says nothing or another one."""
     has_times: bool
-    """Whether the lines carry times: all do or none."""
+    """Whether the lines carry times that can be used: all do or none."""
+    time_problem: str | None
+    """Why the times that are there cannot be used, a sentence with the first such line; None without any problem."""
     has_runs: bool
     """Whether the lines name their runs: all do or none."""
 
@@ -77,7 +92,7 @@ class Recording:
         )
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path, where: Mapping[str, str] | None = None) -> Recording:
     """Read a file of recorded completions, ``.jsonl`` or compressed by gzip: one JSON object per line.
 
     A line needs ``prompt_id`` (or ``canary``) and ``output`` (or ``text``). It may have ``prompt`` (a text, or a list
@@ -85,17 +100,23 @@ def read_recording(path: Path) -> Recording:
     ``repeat``), ``model``, ``temperature``, ``latency_s``, ``out_tokens`` (or ``output_tokens``), ``in_tokens`` (or
     ``input_tokens``), ``finish_reason``, ``served_model``, ``fingerprint``, ``logprobs``, ``outcome`` and ``error``;
     a line with an error needs no output and is a failure. Null counts as absent. Other keys and empty lines are
-    passed over.
+    passed over. A time that cannot be used makes the whole file one without times, see ``Recording.time_problem``.
 
     Args:
         path: the file; compression is told by its first bytes.
+        where: key → value as ``parse_where`` gives them; only lines that have them all are read, others only parsed.
 
     Raises:
-        UsageError: the file cannot be read, or a line is wrong; one sentence with file, line and what to write.
+        UsageError: the file cannot be read, a line is wrong, or no line is as ``where`` asks; one sentence with file,
+            line and what to write.
     """
-    gathered = _Gathered(str(path))
+    gathered, chosen = _Gathered(str(path)), Filter(where or {})
     for number, text in read_lines(path):
-        gathered.add(Line(str(path), number, text))
+        line = Line(str(path), number, text)
+        if chosen.takes(line.values):
+            gathered.add(line)
+    if chosen.n_rows and not gathered.records:
+        raise chosen.nothing(str(path))
     return gathered.recording()
 
 
@@ -112,7 +133,8 @@ class _Gathered:
         self.prompts: dict[str, tuple[Message, ...]] = {}
         self.told_at: dict[str, int] = {}
         """Prompt id → the first line that tells its text."""
-        self.seen: dict[tuple[str, str | None, datetime | None, int], int] = {}
+        self.seen: dict[tuple[str, str | None, datetime | str, int], int] = {}
+        self.time_problem: str | None = None
         self.first: tuple[int, bool, bool] | None = None
         """The first line: its number, whether it has a time, whether it names its run."""
 
@@ -121,10 +143,10 @@ class _Gathered:
         if prompt_id is None:
             raise line.wrong("has no prompt_id", 'write "prompt_id": "…" (or "canary"), which names the prompt')
         self._add_prompt(line, prompt_id, line.messages())
-        at, run, sample = line.time(), line.label("run"), line.whole("sample_idx", "repeat")
-        self._agree(line, has_time=at is not None, has_run=run is not None)
+        (at, written), run, sample = self._time(line), line.label("run"), line.whole("sample_idx", "repeat")
+        self._agree(line, has_time=written is not None, has_run=run is not None)
         if sample is not None:
-            self._once(line, (prompt_id, run, at, sample))
+            self._once(line, (prompt_id, run, at or shown(written), sample))
         outcome, error = line.failure()
         text = line.text("output", "text")
         if text is None and outcome is Outcome.OK:
@@ -136,7 +158,7 @@ class _Gathered:
             canary_hash="",
             repeat=sample or 0,
             outcome=outcome,
-            at=at or UNDATED + timedelta(seconds=len(self.records)),
+            at=at or _made_up(len(self.records)),
             latency_s=math.nan if latency_s is None else latency_s,
             text=text or "" if outcome is Outcome.OK else "",
             finish_reason=line.text("finish_reason"),
@@ -149,6 +171,15 @@ class _Gathered:
         )
         record = Record(completion=completion, run=run, sample=sample, model=line.text("model"), line=line.number)
         self.records.append(record)
+
+    def _time(self, line: Line) -> tuple[datetime | None, Json]:
+        """The line's time, and as it is written. What is no time refuses nothing: few need one."""
+        given = [line.values[name] for name in ("ts", "at") if line.values.get(name) is not None]
+        try:
+            return line.time(), given[0] if given else None
+        except UsageError as error:
+            self.time_problem = self.time_problem or str(error)
+            return None, given[0]
 
     def _add_prompt(self, line: Line, prompt_id: str, messages: tuple[Message, ...] | None) -> None:
         known = self.prompts.setdefault(prompt_id, ())
@@ -171,11 +202,11 @@ class _Gathered:
                 having, lacking = ("this line", f"line {number}") if here else (f"line {number}", "this line")
                 raise line.wrong(f"{having} has {name} and {lacking} has none", f"give every line its {name}, or none")
 
-    def _once(self, line: Line, key: tuple[str, str | None, datetime | None, int]) -> None:
+    def _once(self, line: Line, key: tuple[str, str | None, datetime | str, int]) -> None:
         if key in self.seen:
             raise line.wrong(
                 f"prompt {shown(key[0])} with sample_idx {key[3]} is in line {self.seen[key]} already",
-                "number the repeats, name the runs (run), or write one file per model",
+                "number the repeats, name the runs (run), or write one file per model (backtest: --where model=NAME)",
             )
         self.seen[key] = line.number
 
@@ -184,14 +215,28 @@ class _Gathered:
             raise UsageError(f"{self.file}: is empty; write one JSON object per line")
         hashes = {prompt_id: _prompt_hash(messages) for prompt_id, messages in self.prompts.items()}
         [temperature] = self.temperatures if len(self.temperatures) == 1 else [None]
+        records = _hashed(self.records, hashes)
         return Recording(
             file=self.file,
-            records=_hashed(self.records, hashes),
+            records=records if self.time_problem is None else _undated(records),
             prompts=self.prompts,
             temperature=temperature,
-            has_times=self.first[1],
+            has_times=self.first[1] and self.time_problem is None,
+            time_problem=self.time_problem,
             has_runs=self.first[2],
         )
+
+
+def _made_up(position: int) -> datetime:
+    return UNDATED + timedelta(seconds=position)
+
+
+def _undated(records: Sequence[Record]) -> tuple[Record, ...]:
+    """The records in the file's order, with no time of their own."""
+    return tuple(
+        replace(record, completion=replace(record.completion, at=_made_up(position)))
+        for position, record in enumerate(records)
+    )
 
 
 def _prompt_hash(messages: Sequence[Message]) -> str:

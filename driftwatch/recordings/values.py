@@ -35,8 +35,10 @@ class Line:
         except _NotFiniteError as error:
             raise self.wrong(f"{error} is no JSON number", "write null, or leave the key out") from None
         except json.JSONDecodeError as error:
+            problem = error.msg.lower().removesuffix(" at")
             raise self.wrong(
-                f"is not JSON ({error.msg.lower()} at column {error.colno})", "write one whole JSON object per line"
+                f"is not JSON ({problem} at column {error.colno})",
+                "write one whole JSON object per line",
             ) from None
         except ValueError:
             raise self.wrong("holds a number with thousands of digits", "write a shorter one") from None
@@ -96,7 +98,7 @@ class Line:
             raise self.wrong(f"{name} is far too large", "write a number, 0 or more") from None
 
     def time(self) -> datetime | None:
-        """When the request was sent, in UTC; None when absent."""
+        """When the request was sent, in UTC; None when absent. A reader without need of times may go on without."""
         name, value = self.either("ts", "at")
         if value is None:
             return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftwatch.alert.evidence import IncidentEvidence, headline, told
-from driftwatch.alert.text import amount, count, duration, listing, uncapped, when
+from driftwatch.alert.evidence import IncidentEvidence, also, headline, told
+from driftwatch.alert.text import amount, count, duration, listing, when
 from driftwatch.domain import (
     Baseline,
     ChannelEvidence,
@@ -52,9 +52,9 @@ def kinds(evidence: IncidentEvidence) -> list[str]:
     """Why the headline says what it says, and what else is borne out; sentences."""
     if not evidence.kind_of_change:
         return []
-    first, *others = evidence.kind_of_change
+    first = evidence.kind_of_change[0]
     said = [f"Figures: {first.why}."] if first.why else []
-    return said + ([f"Also: {also}."] if (also := "; ".join(uncapped(other.text) for other in others)) else [])
+    return said + ([f"Also: {others}."] if (others := "; ".join(also(evidence, evidence.changes))) else [])
 
 
 def about_incident(

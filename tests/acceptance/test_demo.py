@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,10 @@ def test_the_demo_raises_one_incident_shows_its_message_and_leaves_a_database_an
     assert "Slack would have received 1 message" in done.stdout
     assert "Drift: support-bot" in done.stdout
     assert "driftwatch rebaseline support-bot --reason" in done.stdout
+
+    diary, _, _ = done.stdout.partition("Slack would have received")
+    assert max(map(len, diary.splitlines())) <= 120
+    assert re.search(r" drifted +█{10} [\d,a-z ]+ {2,}behaviour has drifted since ", diary)
 
     database = sqlite3.connect(tmp_path / "left-behind" / "demo.db")
     assert database.execute("SELECT kind, state FROM incident").fetchall() == [("behaviour", "open")]

@@ -35,10 +35,11 @@ PAIR = {
 }
 EVIDENCE: dict[Kind, dict[str, Any]] = {
     Kind.BEHAVIOUR: {
-        "headline": "support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs)",
+        "headline": "support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs until the alarm)",
         "kind_of_change": [
             {"kind": "longer", "text": "Replies got 2.1 times as long", "why": "median 31 → 66 words"},
             {"kind": "JSON broken", "text": "JSON replies are broken (98 % → 61 % parse)", "why": "98 % → 61 %"},
+            {"kind": "refuses more", "text": "The model refuses more (8 % → 21 %)", "why": "refusals 8 % → 21 %"},
         ],
         "changes": [
             "replies that parse as JSON: 98 % → 61 % (−37 points [−45, −29])",
@@ -87,7 +88,7 @@ EVIDENCE: dict[Kind, dict[str, Any]] = {
         "provider": "openai",
     },
     Kind.PERFORMANCE: {
-        "headline": "support-bot answers more slowly since Mon 16 Mar 09:00 UTC (6 runs)",
+        "headline": "support-bot answers more slowly since Mon 16 Mar 09:00 UTC (6 runs until the alarm)",
         "evidence": 1e12,
         "threshold": 17_532.0,
         "channels": [{"name": "latency", "share": 1.0, "calibration_mean": 0.51, "since_onset_mean": 0.62}],

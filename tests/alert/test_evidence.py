@@ -119,7 +119,7 @@ def test_a_built_incident_survives_the_store_whole():
         fingerprint=Change(before="fp_1", after=None),
     )
     assert IncidentEvidence.from_json(json.loads(json.dumps(stored, allow_nan=False))) == IncidentEvidence(
-        headline="support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs)",
+        headline="support-bot behaves differently since Mon 16 Mar 09:00 UTC (6 runs until the alarm)",
         kind_of_change=(KindOfChange(kind="longer", text="Replies got longer", why="median 1 → 2 words"),),
         changes=("Replies are longer.",),
         effects=(EffectSize(name="length", unit="ratio", before=1.0, after=2.0, change=2.0, low=1.5, high=2.5),),
@@ -213,7 +213,7 @@ def test_performance_is_told_by_the_way_it_moved(name, since, expected, sentence
     channels = (ChannelShift(name=name, share=1.0, calibration_mean=0.3, since_onset_mean=since),)
     assert trend(channels) == expected
     told = headline(Kind.PERFORMANCE, "bot", onset_at=ONSET, n_runs=1, channels=channels)
-    assert told == f"bot {sentence} since Mon 16 Mar 09:00 UTC (1 run)"
+    assert told == f"bot {sentence} since Mon 16 Mar 09:00 UTC (1 run until the alarm)"
 
 
 def test_performance_without_a_calibration_mean_says_no_more_than_it_knows():
@@ -271,7 +271,7 @@ def test_any_json_can_be_read_and_stored_again(stored):
 def test_the_kind_of_change_is_told_with_where_and_since_when():
     kind = KindOfChange(kind="shorter", text="Replies got 41 % shorter")
     full = IncidentEvidence(kind_of_change=(kind,), affected=Affected(n=1, of=1), onset_at=ONSET, runs_since_onset=1)
-    assert told(full) == "Replies got 41 % shorter on 1 of 1 canary since Mon 16 Mar 09:00 UTC (1 run)"
+    assert told(full) == "Replies got 41 % shorter on 1 of 1 canary since Mon 16 Mar 09:00 UTC (1 run until the alarm)"
     assert told(IncidentEvidence(kind_of_change=(kind,), affected=Affected(n=0, of=3))) == "Replies got 41 % shorter"
     assert told(IncidentEvidence(changes=("replies are shorter",))) is None
 

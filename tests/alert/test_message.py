@@ -30,7 +30,7 @@ def test_the_title_says_what_happened_to_which_target(announce, *, kind, after, 
 def test_the_first_sentence_is_enough_to_act_on(announce):
     assert (
         compose(announce()).summary[0]
-        == "Replies got 2.1 times as long on 12 of 14 canaries since Mon 16 Mar 09:00 UTC (6 runs)."
+        == "Replies got 2.1 times as long on 12 of 14 canaries since Mon 16 Mar 09:00 UTC (6 runs until the alarm)."
     )
 
 
@@ -45,7 +45,10 @@ def test_a_closed_incident_says_who_ended_it_and_what_it_was(announce):
     message = compose(announce(Kind.BEHAVIOUR, RESOLVED, author="ana", reason="a planned release"))
     assert message.summary == (
         "ana closed incident 12 of support-bot: a planned release.",
-        "What it was about: replies got 2.1 times as long on 12 of 14 canaries since Mon 16 Mar 09:00 UTC (6 runs).",
+        (
+            "What it was about: replies got 2.1 times as long on 12 of 14 canaries since Mon 16 Mar 09:00 UTC "
+            "(6 runs until the alarm)."
+        ),
         "Opened Mon 16 Mar 14:00 UTC, 5 h 10 min before this message.",
     )
 
@@ -151,8 +154,34 @@ def test_the_kind_of_change_comes_first_then_its_figures_and_what_else_is_borne_
     summary = compose(announce()).summary
     assert summary[1:3] == (
         "Figures: median 31 → 66 words.",
-        "Also: JSON replies are broken (98 % → 61 % parse).",
+        "Also: the model refuses more (8 % → 21 %).",
     )
+
+
+def test_what_stands_under_what_changed_is_not_told_above_it_as_well(announce):
+    evidence = announce().incident.evidence
+    changes = ["refuses more: 8 % → 21 % (+13 points [2, 24])", "checks failing: 98 % → 21 % (−77 points)"]
+    message = compose(announce(evidence={**evidence, "changes": changes}))
+    assert message.changes == tuple(changes)
+    assert [said for said in message.summary if said.startswith("Also")] == [
+        "Also: JSON replies are broken (98 % → 61 % parse)."
+    ]
+    hidden = ["a"] * 5 + changes
+    message = compose(announce(evidence={**evidence, "changes": hidden}))
+    assert "the model refuses more (8 % → 21 %)." in message.summary[2], "only lines that are shown count"
+
+
+def test_one_number_of_canaries_is_told(announce):
+    evidence = announce().incident.evidence
+    kinds = [{**evidence["kind_of_change"][0], "n_canaries": 10}]
+
+    def said(kinds):
+        message = compose(announce(evidence={**evidence, "kind_of_change": kinds}))
+        return " ".join([*message.summary, *(section.title for section in message.sections)])
+
+    assert "on 10 of 14 canaries" in said(kinds)
+    assert "12 of 14" not in said(kinds)
+    assert "Canaries that moved most (12 of 14 beyond chance)" in said([])
 
 
 def test_a_kind_from_a_hostile_store_is_shown_in_one_safe_line(announce):

@@ -108,6 +108,36 @@ def test_latency_is_judged_only_when_every_reply_tells_it(lines, recording):
     assert not grouped(recording([failed])).has_latency
 
 
+def test_some_latency_is_neither_all_nor_none(lines, recording):
+    every, none = lines(2, more=lambda run: {"sample_idx": run, "latency_s": 1.0}), lines(2)
+
+    assert grouped(recording([*every, {"prompt_id": "p1", "output": "x", "sample_idx": 9}])).has_some_latency
+    assert not grouped(recording(every)).has_some_latency
+    assert not grouped(recording(none)).has_some_latency
+
+
+def test_times_that_cannot_be_used_matter_only_where_runs_are_told_by_time(lines, recording, hourly):
+    bad = recording(lines(3, more=lambda run: {"sample_idx": run, "ts": f"day {run}"}), "bad.jsonl")
+    named = recording(lines(3, more=lambda run: {"run": run, "ts": f"day {run}"}), "named.jsonl")
+    good = recording(lines(3, more=lambda run: {"sample_idx": run} | hourly(run)), "good.jsonl")
+
+    for asked in (lambda: grouped(bad), lambda: grouped(bad, by=By.TIME), lambda: grouped(good, bad)):
+        with pytest.raises(UsageError, match=r'bad.jsonl:1: ts is "day 0", which is no time; .* or write --by sample'):
+            asked()
+    for grouping in (grouped(bad, by=By.SAMPLE), grouped(named), grouped(good, bad, by=By.SAMPLE)):
+        assert len(grouping.runs) in {3, 6}
+        assert not grouping.has_times
+        assert "the times are not used: " in grouping.notes[0]
+
+
+def test_more_runs_can_be_made_only_where_one_holds_a_prompt_at_two_times_or_twice(lines, recording, hourly):
+    timed, sampled = recording(lines(6, more=hourly)), recording(lines(6))
+
+    assert [grouped(timed, every_s=every_s).can_split for every_s in (3600.0, 7200.0)] == [False, True]
+    assert [grouped(sampled, repeats=repeats).can_split for repeats in (1, 2)] == [False, True]
+    assert not grouped(recording(lines(6, more=lambda run: {"run": 0} | hourly(run)))).can_split
+
+
 def test_only_greedy_recordings_have_greedy_canaries(lines, recording):
     cold, hot = (recording([row | {"temperature": t} for row in lines(1)], f"{t}.jsonl") for t in (0, 1))
 

@@ -173,3 +173,31 @@ def test_slower_replies_are_performance_never_behaviour(rehearsed, lines):
     assert [alarm.kind for alarm in found.alarms] == [Kind.PERFORMANCE]
     assert found.alarms[0].channels[0].channel == "latency"
     assert found.alarms[0].pair is None
+
+
+def test_what_was_not_measured_is_no_kind_and_its_absence_needs_no_note(rehearsed, lines):
+    def told(run):
+        return {"sample_idx": run, "latency_s": 1.0 + run % 7 / 10}
+
+    without, every = rehearsed(lines(80)), rehearsed(lines(80, more=told))
+    some = rehearsed([*lines(80, more=told), {"prompt_id": "p1", "output": "x", "sample_idx": 80}])
+    note = "latency is not judged: not every reply tells its latency_s"
+
+    assert (without.kinds, every.kinds) == ((Kind.BEHAVIOUR,), (Kind.BEHAVIOUR, Kind.PERFORMANCE))
+    assert [note in found.notes for found in (without, every, some)] == [False, False, True]
+
+
+def test_outputs_that_never_vary_are_told_to_be_judged_by_drawn_ties(rehearsed, lines):
+    note = "behaviour is measured the same in every run: its evidence comes from ties that are drawn at random"
+    still = [row | {"output": "always the same"} for row in lines(90)]
+    moved = [row | {"output": "another"} if row["sample_idx"] == 85 else row for row in still]
+
+    assert [note in rehearsed(rows).notes for rows in (still, moved, lines(90))] == [True, False, False]
+
+
+def test_the_way_to_more_runs_is_told_only_where_there_is_one(rehearsed, lines, hourly):
+    hint = "; a shorter --every makes more runs"
+    minutely = [row | {"ts": f"2026-03-02T00:{row['sample_idx']:02}:00Z"} for row in lines(50)]
+
+    assert hint in rehearsed(minutely).reason
+    assert hint not in rehearsed(lines(12, more=hourly)).reason

@@ -77,8 +77,70 @@ def test_too_little_data_is_told_with_exit_code_3(driftwatch, file):
     assert (done.code, done.err) == (3, "")
     assert (
         "INCONCLUSIVE the recording has 12 runs: 8 became anchors, 20 are needed to calibrate and one to watch, so 17 "
-        "more are needed; fewer --repeats make more runs"
+        "more are needed"
     ) in done.words
+    assert "--repeats" not in done.words
+
+
+def test_fewer_repeats_are_advised_where_there_are_any(driftwatch, file):
+    done = driftwatch("backtest", file(lines(40)), "--repeats", 4)
+
+    assert "more are needed; fewer --repeats make more runs" in done.words
+
+
+def test_the_help_shows_a_line_of_a_recording_and_its_keys(driftwatch):
+    done = driftwatch("backtest", "-h")
+
+    assert '{"prompt_id": "capital", "prompt": "…", "output": "…", "ts": "2026-03-02T09:00:00Z"}' in done.words
+    assert "run, sample_idx, model, temperature, latency_s, out_tokens" in done.words
+
+
+def test_one_model_of_a_file_that_holds_two_is_judged(driftwatch, file):
+    rows = [row | {"model": "b", "task": "qa"} for row in lines(100, change_at=80)]
+    rows += [row | {"model": "a", "task": "qa"} for row in lines(100)]
+    name = file(rows)
+
+    both, one = driftwatch("backtest", name), driftwatch("backtest", name, "--where", "model=a", "--where", "task=qa")
+    drifted = driftwatch("backtest", name, "--where", "model=b", "--format", "json")
+    neither = driftwatch("backtest", name, "--where", "model=c")
+
+    assert (both.code, both.out) == (2, "")
+    assert "write one file per model (backtest: --where model=NAME)" in both.err
+    assert (one.code, drifted.code, drifted.json["where"]) == (0, 1, {"model": "b"})
+    assert "r.jsonl (only model=a, task=qa): 100 runs of 4 prompts" in one.words
+    assert (neither.code, neither.err) == (2, "driftwatch: r.jsonl: no line has model=c; there are b, a\n")
+
+
+def test_times_that_cannot_be_read_stop_only_what_needs_them(driftwatch, file):
+    name = file(lines(80, more=lambda run: {"sample_idx": run, "ts": "07/25/2023, 16:23:27"}))
+
+    chosen, sampled = driftwatch("backtest", name), driftwatch("backtest", name, "--by", "sample")
+
+    assert (chosen.code, chosen.out) == (2, "")
+    assert 'r.jsonl:1: ts is "07/25/2023, 16:23:27", which is no time; write it like' in chosen.err
+    assert sampled.code == 0
+    assert "note: the times are not used: r.jsonl:1: ts is" in sampled.words
+
+
+def test_what_was_not_measured_has_no_evidence(driftwatch, file, tmp_path):
+    name = file(lines(60))
+
+    text = driftwatch("backtest", name, "--plot", "drift.svg")
+    told = driftwatch("backtest", name, "--format", "json").json
+
+    assert "performance not measured" in text.words
+    assert "latency is not judged" not in text.words
+    assert {run["evidence"]["performance"] for run in told["watched"]} == {None}
+    assert "performance" not in (tmp_path / "drift.svg").read_text()
+
+
+def test_what_was_measured_has_evidence_and_a_line(driftwatch, file, tmp_path):
+    rows = lines(60, more=lambda run: {"sample_idx": run, "latency_s": 1 + run % 7 / 10})
+
+    text = driftwatch("backtest", file(rows), "--plot", "drift.svg")
+
+    assert "not measured" not in text.words
+    assert "performance" in (tmp_path / "drift.svg").read_text()
 
 
 def test_the_json_holds_everything_and_nothing_else_is_printed(driftwatch, file):
@@ -138,15 +200,27 @@ def test_the_budget_and_the_runs_per_year_set_the_threshold(driftwatch, file):
 
 
 def test_the_picture_is_a_whole_svg_and_shows_the_drifted_stretch(driftwatch, file, tmp_path):
-    done = driftwatch("backtest", file(lines(100, change_at=80)), "--plot", "out/drift.svg")
+    done = driftwatch("backtest", file(lines(100, change_at=80)), "--plot", "drift.svg")
 
-    assert (done.code, done.err) == (1, "Wrote out/drift.svg.\n")
-    picture = ET.fromstring((tmp_path / "out" / "drift.svg").read_text())  # noqa: S314 - the program itself has just written it
+    assert (done.code, done.err) == (1, "Wrote drift.svg.\n")
+    picture = ET.fromstring((tmp_path / "drift.svg").read_text())  # noqa: S314 - the program itself has just written it
     texts = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert {"behaviour", "no evidence", "run 54", "run 99"} <= set(texts)
+    assert next(text for text in texts if text.startswith("r.jsonl: DRIFT, ")).endswith(" in 46 watched runs")
+    assert float(picture.get("width")) / float(picture.get("height")) > 2
     bands = [e for e in picture.iter("{http://www.w3.org/2000/svg}rect") if e.get("opacity")]
     assert bands
     assert "onset run 80" in bands[0][0].text
+
+
+def test_a_picture_that_cannot_be_written_takes_no_answer_away(driftwatch, file, tmp_path):
+    (tmp_path / "drift.svg").mkdir()
+
+    done = driftwatch("backtest", file(lines(60)), "--plot", "drift.svg")
+
+    assert done.code == 2
+    assert "QUIET" in done.out
+    assert "cannot write drift.svg: Is a directory; name another file with --plot" in done.err
 
 
 def test_without_a_watched_run_there_is_nothing_to_draw(driftwatch, file, tmp_path):
@@ -187,7 +261,9 @@ def test_what_a_reply_holds_never_acts_on_the_terminal(driftwatch, file):
         (["--runs-per-year", "0"], "--runs-per-year is 0; write a number above 0"),
         (["--runs-per-year", "nan"], "--runs-per-year is nan; write a number above 0"),
         (["--plot", "a.png"], "--plot a.png is no .svg file; write one like drift.svg"),
-        (["--plot", "r.jsonl/a.svg"], "cannot write r.jsonl/a.svg: a file is in the way"),
+        (["--plot", "r.jsonl/a.svg"], "--plot r.jsonl/a.svg: there is no folder r.jsonl; make it first, or name"),
+        (["--plot", "none/a.svg"], "--plot none/a.svg: there is no folder none; make it first, or name another file"),
+        (["--where", "model"], "--where 'model' is no filter; write KEY=VALUE, e.g. model=gpt-4"),
         (["--calibration", "5"], "invalid value for '--calibration': it must be greater than or equal to 20"),
         (["none.jsonl"], "none.jsonl: there is no such file"),
     ],

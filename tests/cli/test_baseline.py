@@ -145,12 +145,29 @@ def test_after_kill_minus_nine_only_the_run_that_was_cut_off_is_asked_again(over
     second = driftwatch("baseline", "--yes")
 
     assert second.code == 0
-    assert "0 anchors for each of 2 canaries, then 15 calibration runs: 30 requests" in second.out
+    assert second.out.startswith("support: 15 calibration runs: 30 requests, about ")
     assert endpoint.n_requests == PLANNED + 1
     assert place.rows("SELECT count(*) FROM completion") == [(PLANNED,)]
     states = Counter(place.rows("SELECT purpose, state FROM run"))
     assert states[("anchor", "judged")] == 1
     assert states[("calibration", "judged")] == N_RUNS
+
+
+def test_only_the_anchors_that_are_missing_are_told(over_http, endpoint, driftwatch, monkeypatch):
+    over_http()
+    answer, refused = endpoint.answer, (503, "text/plain", "overloaded")
+
+    def fail(prompt, key):
+        return refused if "JSON" in prompt or endpoint.n_requests >= N_ANCHORS else answer(prompt, key)
+
+    monkeypatch.setattr(endpoint, "answer", fail)
+    assert driftwatch("baseline", "--yes").code == 3
+    assert endpoint.n_requests == N_ANCHORS, "all of one canary's, none of the other's"
+    monkeypatch.setattr(endpoint, "answer", answer)
+
+    done = driftwatch("baseline", "--yes")
+
+    assert done.out.startswith("support: 8 anchors for each of 1 canary, then 20 calibration runs: 48 requests, about ")
 
 
 def test_ctrl_c_leaves_with_130_and_the_next_call_goes_on(over_http, endpoint, driftwatch):
@@ -164,7 +181,7 @@ def test_ctrl_c_leaves_with_130_and_the_next_call_goes_on(over_http, endpoint, d
     assert first.returncode == 130
     assert "Traceback" not in err
     assert err.endswith(INTERRUPTED)
-    assert "then 18 calibration runs: 36 requests" in driftwatch("baseline", "--yes").out
+    assert driftwatch("baseline", "--yes").out.startswith("support: 18 calibration runs: 36 requests, about ")
     assert endpoint.n_requests == PLANNED + 1
 
 
@@ -213,3 +230,24 @@ def test_in_simulated_time_it_ends(stable, driftwatch):
 
     assert done.code == 0
     assert done.out.endswith("support: armed with 20 calibration runs. Next: driftwatch serve\n")
+
+
+def test_an_endpoint_that_changes_meanwhile_is_not_armed_on_a_mixture(stable, driftwatch):
+    stable.edit("suite.yaml", "What is the capital of France?", "Which city is the capital of France?")
+    stable.edit("driftwatch.yaml", "calibration_runs: 20", "calibration_runs: 60")
+    # Simulated time goes on by a second a run: the change comes after some thirty.
+    stable.edit("script.yaml", "2026-03-08T00:00:00Z", "2026-03-07T06:00:31Z")
+
+    done = driftwatch("baseline", "--runs", "60")
+
+    assert done.code == 3
+    assert done.err.endswith(
+        "driftwatch: support: it changed while it was being calibrated, so the watch is not armed; `driftwatch status` "
+        "says since when, and `driftwatch rebaseline support --reason …` accepts what it serves now\n"
+    )
+    assert stable.rows("SELECT state FROM baseline ORDER BY id DESC LIMIT 1") == [("collecting",)]
+    [standing] = driftwatch("status", "--format", "json").json
+    assert standing["state"] == "drifted"
+    assert "changed while it was being calibrated" in standing["reason"]
+    accepted = driftwatch("rebaseline", "support", "--reason", "the new release")
+    assert accepted.code == 0

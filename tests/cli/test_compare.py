@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
+import threading
+import time
 
 import pytest
+from rich.console import Console
+
+from driftwatch.cli import compare_text
+from driftwatch.cli.compare_text import _MEANINGS, _signed
+from driftwatch.compare.measures import _DISTANCES, QUANTITIES
+from driftwatch.errors import UsageError
 
 PLAIN = ["Paris.", "It is Paris.", "Paris, of course.", "The capital is Paris."]
 CHATTY = ["Great question! It is Paris.", "Great question! Paris.", "Great question! That would be Paris."]
@@ -39,7 +48,11 @@ def test_a_change_is_told_at_a_glance_and_exits_with_drift(recorded, driftwatch)
     assert "before.jsonl → after.jsonl" in done.words
     assert "12 prompts, 36 + 36 replies · seed 0, 9,999 exchanges" in done.words
     assert re.search(r"openings +\d+ % shared .* different", done.out)
-    assert "Next: read a few prompts side by side" in done.words
+    assert re.search(
+        r"Next: read the replies to 'p\d+', 'p\d+', 'p\d+' side by side, they moved most; more", done.words
+    )
+    assert "baseline" not in done.words
+    assert re.search(r"^measure +effect +95 % interval +p adjusted +verdict +what it is *$", done.out, re.MULTILINE)
 
 
 def test_no_change_exits_with_zero_and_does_not_claim_sameness(recorded, driftwatch):
@@ -57,8 +70,128 @@ def test_equal_recordings_are_said_to_be_equal(recorded, driftwatch):
 
     assert (done.code, done.out.splitlines()[-1]) == (
         0,
-        "Every reply is the same on both sides, in every measure.",
+        "The two sides hold the same replies.",
     )
+
+
+def test_a_copy_is_said_to_be_one_although_its_replies_vary(recorded, driftwatch):
+    done = driftwatch("compare", "before.jsonl", "before.jsonl")
+
+    assert (done.code, done.out.splitlines()[-1]) == (0, "The two sides hold the same replies.")
+    assert "stopped after 999 of 9,999 exchanges as p was above 0.2" in done.words
+
+
+def test_a_file_with_an_at_sign_is_no_baseline_to_accept(recorded, driftwatch):
+    recorded("support@1.jsonl", lines(PLAIN))
+
+    done = driftwatch("compare", "support@1.jsonl", "after.jsonl")
+
+    assert done.code == 1
+    assert "rebaseline" not in done.words
+
+
+def test_one_reply_a_prompt_is_sent_to_read_a_few(recorded, driftwatch):
+    recorded("one.jsonl", lines(PLAIN, repeats=1))
+    recorded("other.jsonl", lines(CHATTY, repeats=1))
+
+    assert (
+        "Next: read a few prompts side by side; more repeats" in driftwatch("compare", "one.jsonl", "other.jsonl").words
+    )
+
+
+def test_no_figure_is_less_than_nothing(recorded, driftwatch):
+    recorded("lower.jsonl", lines([*PLAIN[:3], "The capitals is Paris."]))
+
+    done = driftwatch("compare", "before.jsonl", "lower.jsonl")
+
+    assert not re.search(r"[-+]0\.0+(?!\d)", done.out)
+    assert _signed(-0.04, 1) == _signed(0.04, 1) == "0.0"
+    assert (_signed(-0.06, 1), _signed(0.06, 1)) == ("-0.1", "+0.1")
+
+
+def test_rows_say_what_they_count(recorded, driftwatch):
+    done = driftwatch("compare", "before.jsonl", "after.jsonl")
+
+    assert re.search(r"^length, characters +\+\d", done.out, re.MULTILINE)
+
+
+def test_every_measure_has_its_meaning_said():
+    quantities = {quantity.name for quantity in QUANTITIES}
+
+    assert quantities | {"phrases", "openings", "topics", "spread", *(name for name, _ in _DISTANCES)} == set(_MEANINGS)
+
+
+def test_what_both_sides_have_is_compared_when_asked(recorded, driftwatch):
+    recorded("more.jsonl", lines(CHATTY, n_prompts=14))
+    recorded("fewer.jsonl", lines(PLAIN, n_prompts=11))
+
+    refused, asked = (
+        driftwatch("compare", "fewer.jsonl", "more.jsonl"),
+        ("compare", "fewer.jsonl", "more.jsonl", "--common"),
+    )
+    done = driftwatch(*asked)
+
+    assert refused.code == 2
+    assert "write --common to compare those that both sides have" in refused.err
+    assert done.code == 1
+    assert "11 prompts, 33 + 33 replies" in done.words
+    assert "0 + 3 prompts of one side only left out" in done.words
+    assert driftwatch(*asked, "--format", "json").json["n_left_out"] == [0, 3]
+
+
+def test_an_embedder_that_is_not_there_is_told_in_words_of_the_option(recorded, driftwatch):
+    done = driftwatch("compare", "before.jsonl", "after.jsonl", "--embedder", "no-such-model")
+
+    assert "`--embedder`" in done.err
+    assert "embedder.model" not in done.err
+    assert "embedder: off" not in done.err
+
+
+def test_the_help_shows_the_format_of_a_recording(driftwatch):
+    done = driftwatch("compare", "-h")
+
+    assert '{"prompt_id": "capital", "prompt":' in done.words
+    assert "--common" in done.words
+
+
+class TestProgress:
+    @pytest.fixture
+    def terminal(self, monkeypatch):
+        screen = io.StringIO()
+        monkeypatch.setattr(
+            compare_text, "console", lambda **_: Console(file=screen, force_terminal=True, width=100, height=20)
+        )
+        return screen
+
+    def test_a_long_comparison_says_on_a_terminal_what_it_does(self, terminal, monkeypatch):
+        monkeypatch.setattr(compare_text, "PATIENCE_S", 0.0)
+
+        with compare_text.progress() as on_stage:
+            on_stage("reading [bold]x.jsonl")
+            until = time.monotonic() + 10
+            while "reading [bold]x.jsonl" not in terminal.getvalue() and time.monotonic() < until:
+                time.sleep(0.01)
+
+        assert "reading [bold]x.jsonl" in terminal.getvalue()
+
+    def test_a_short_one_says_nothing(self, terminal):
+        with compare_text.progress() as on_stage:
+            on_stage("reading x.jsonl")
+
+        assert terminal.getvalue() == ""
+
+    @pytest.mark.usefixtures("terminal")
+    def test_a_refusal_ends_it(self):
+        with pytest.raises(UsageError), compare_text.progress():
+            raise UsageError("no")
+
+        assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+
+    @pytest.mark.usefixtures("recorded")
+    def test_a_pipe_gets_none(self, driftwatch, monkeypatch):
+        monkeypatch.setattr(compare_text, "PATIENCE_S", 0.0)
+
+        assert driftwatch("compare", "before.jsonl", "same.jsonl.gz").err == ""
 
 
 def test_json_holds_every_measure_and_no_nan(recorded, driftwatch):
@@ -183,6 +316,10 @@ def test_a_baseline_is_compared_to_a_recording_of_the_same_prompts(stable, drift
     done = driftwatch("compare", "support@current", "new.jsonl", "--format", "json")
 
     assert done.code == 1
+    assert "accept it as the new baseline: `driftwatch rebaseline support --reason …`" in (
+        driftwatch("compare", "support@current", "new.jsonl").words
+    )
+    assert "new baseline" not in driftwatch("compare", "new.jsonl", "support@current").words
     assert "failing checks" in {one["measure"] for one in done.json["differences"] if one["is_different"]}
 
 

@@ -14,8 +14,8 @@ def test_a_watch_that_works_is_told_line_by_line(over_http, endpoint, driftwatch
     done = driftwatch("doctor")
 
     assert (done.code, done.err) == (0, "")
-    assert "ok target support nobody is told of its incidents: add `receivers:`" in done.words
-    assert "ok store watch.db, schema 0001" in done.words
+    assert "warning target support nobody is told of its incidents: add `receivers:`" in done.words
+    assert "ok store watch.db, schema 0002" in done.words
     assert "ok embedder off: the meaning channel is not watched" in done.words
     assert "ok target support answers in " in done.words
     assert "served model m-1; a run costs at most $" in done.words

@@ -31,6 +31,18 @@ def test_the_list_as_json_has_the_documented_keys(drifted, driftwatch):
     assert (row["id"], row["kind"], row["state"], row["resolved_at"]) == (1, "behaviour", "open", None)
 
 
+def test_list_is_a_subcommand_too(drifted, driftwatch):
+    assert driftwatch("incidents", "list").out == driftwatch("incidents").out
+    driftwatch("incidents", "resolve", "1", "--reason", "over")
+    assert driftwatch("incidents", "list").out == "No open incidents; --all shows resolved ones.\n"
+    assert [row["id"] for row in driftwatch("incidents", "list", "--all", "--format", "json").json] == [1]
+
+
+def test_a_count_of_runs_is_told_as_that_of_the_alarm(drifted, driftwatch):
+    assert "runs until the alarm)" in driftwatch("incidents").words
+    assert "runs until the alarm)" in driftwatch("status").words
+
+
 def test_show_tells_what_was_told_and_every_step_since(drifted, driftwatch):
     driftwatch("incidents", "ack", "1", "--reason", "on it", "--by", "bo")
 

@@ -21,7 +21,13 @@ def test_what_init_writes_into_a_new_directory_is_valid_there(here, driftwatch, 
     n_suites = len(list((here / "watch" / "canaries").glob("*.yaml")))
     assert written.out == (
         f"Wrote watch/driftwatch.yaml and {n_suites} suites in watch/canaries.\n"
-        "Next: edit the targets, export the API key it names, then `cd watch && driftwatch doctor`.\n"
+        "Next: edit the targets and export the API keys they name, then\n"
+        "  cd watch\n"
+        "  driftwatch validate  # is what you wrote right? no keys, no network\n"
+        "  driftwatch plan      # what it will cost and how soon it will see what\n"
+        "  driftwatch doctor    # keys, endpoints, embedder, store: one request per target\n"
+        "  driftwatch baseline  # says what it costs, asks, then collects what is normal\n"
+        "  driftwatch serve     # watches until stopped\n"
     )
     monkeypatch.chdir(here / "watch")
     validated = driftwatch("validate")
@@ -30,7 +36,9 @@ def test_what_init_writes_into_a_new_directory_is_valid_there(here, driftwatch, 
 
 
 def test_init_without_a_directory_writes_here(here, driftwatch):
-    assert "then `driftwatch doctor`" in driftwatch("init").out
+    said = driftwatch("init").out
+    assert "  cd " not in said
+    assert "then\n  driftwatch validate " in said
     assert (here / "driftwatch.yaml").is_file()
     assert (here / "canaries" / "core.yaml").is_file()
 

@@ -64,6 +64,31 @@ def test_a_bug_leaves_with_3_and_never_with_1(stable, driftwatch, monkeypatch):
     assert done.err.endswith("driftwatch: this is a bug in driftwatch; please report the lines above\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan"], "interrupted"),
+        (["compare", "a", "b"], "interrupted"),
+        (["backtest", "a"], "interrupted"),
+        (
+            ["probes", "discover", "support"],
+            "interrupted; nothing was written, and what the requests sent so far have found is lost",
+        ),
+        (
+            ["baseline", "--yes"],
+            "interrupted; the run under way is lost, earlier ones are kept, and the same command goes on from there",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_an_interruption_says_what_it_means_for_this_verb(driftwatch, monkeypatch, arguments, said):
+    monkeypatch.setattr("driftwatch.cli.app", lambda **_: 130)  # what the command line makes of Ctrl-C
+
+    done = driftwatch(*arguments)
+
+    assert (done.code, done.err.strip()) == (130, f"driftwatch: {said}")
+
+
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_a_reader_that_leaves_early_is_neither_drift_nor_a_traceback(drifted, output):
     arguments = ["history", "support", "--format", output]

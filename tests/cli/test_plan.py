@@ -163,7 +163,10 @@ def test_a_budget_ends_in_lines_for_the_config_that_the_config_takes(place, drif
     done = driftwatch("plan", "--budget", "$1/month")
 
     assert done.code == 0
-    assert "Soonest for a medium change within $1.00 a month: told after" in done.words
+    assert (
+        "For a medium change within $1.00 a month, the cheapest within 5% of the fastest tried: told after"
+        in done.words
+    )
     lines = [line for line in done.out.splitlines() if line.startswith(("    interval: ", "    repeats: "))]
     assert len(lines) == 2
     place.write("driftwatch.yaml", CONFIG + "\n".join(lines) + "\n")
@@ -185,7 +188,7 @@ def test_a_budget_that_nothing_meets_names_the_cheapest(place, driftwatch):
     done = driftwatch("plan", "--budget", "$0.00001/year")
 
     assert done.code == 0
-    assert "Nothing costs $8.3e-07 a month or less. The cheapest setting costs $" in done.words
+    assert "Nothing tried costs $8.3e-07 a month or less. The cheapest setting costs $" in done.words
     assert "    interval: 7d\n    repeats: 1\n" in done.out
 
 
@@ -197,11 +200,12 @@ def test_a_delay_is_met_and_said_with_its_price(place, driftwatch):
     assert "Cheapest that tells a medium change within 6 h: after" in driftwatch("plan", "--delay", "6h").words
 
 
-def test_a_delay_that_nothing_meets_names_the_fastest(place, driftwatch):
+def test_a_delay_that_nothing_meets_names_what_comes_near_and_claims_no_more(place, driftwatch):
     done = driftwatch("plan", "--delay", "1m", "--change", "swap")
 
     assert done.code == 0
-    assert "Nothing tells a full swap within 1 min. The fastest setting does after" in done.words
+    assert "within 1 min. The cheapest within 5% of the fastest tried does after" in done.words
+    assert "jitter" not in done.words
 
 
 def test_a_delay_is_planned_for_without_a_price(priceless, driftwatch):
@@ -217,9 +221,41 @@ def test_a_jitter_that_is_written_down_stays_shorter_than_the_proposed_interval(
     place.write("driftwatch.yaml", CONFIG + "    jitter: 20m\n")
 
     assert driftwatch(*wish).json[0]["proposed"]["interval"] in {"30m", "1h"}
+    said = driftwatch(*wish[:-2]).words
+    assert "Your jitter of 20m allows only longer intervals; without it, interval 5m and repeats " in said
+
+
+def test_a_wish_that_is_met_already_is_said_before_anything_cheaper(place, driftwatch):
+    met = "The present setting tells a full swap within 2 days already: after "
+    said = driftwatch("plan", "--delay", "2d", "--change", "swap").words
+
+    assert said.index(met) < said.index("Cheapest that tells a full swap within 2 days")
+    assert "already" not in driftwatch("plan", "--delay", "1m", "--change", "swap").words
+    assert "a month, within your $1.00." in driftwatch("plan", "--budget", "1").words
+
+
+def test_what_a_proposal_makes_slower_is_warned_of(place, driftwatch):
+    wish = ("plan", "--delay", "2d", "--change", "swap")
+    [told] = driftwatch(*wish, "--format", "json").json
+    delays = [told[key]["delays"]["large"]["median_s"] for key in ("present", "proposed")]
+
+    assert delays[1] > delays[0]
+    said = driftwatch(*wish).words
+    assert "Slower than now: " in said
+    assert "a large change is told after " in said
+    assert "Slower than now" not in driftwatch("plan", "--delay", "1h", "--change", "small").words
+
+
+def test_a_calibration_of_months_is_warned_of(place, driftwatch):
+    warning = "No statistical alarm comes before those 140 days are over: `driftwatch baseline` collects"
+
+    assert warning not in driftwatch("plan").words
+    place.write("driftwatch.yaml", CONFIG + "    interval: 7d\n")
+    assert warning in driftwatch("plan").words
 
 
 def test_the_plot_is_an_svg_of_both_settings(place, driftwatch):
+    (place.root / "out").mkdir()
     done = driftwatch("plan", "--budget", "$1/month", "--plot", "out/plan.svg")
 
     assert done.out.endswith("\nWrote out/plan.svg.\n")
@@ -329,10 +365,28 @@ def test_a_setting_that_the_config_refuses_is_refused_here_too(place, driftwatch
     assert done.err.count("\n") == 1
 
 
-def test_a_plot_that_cannot_be_written_is_said_in_one_sentence(place, driftwatch):
-    done = driftwatch("plan", "--plot", "suite.yaml/plan.svg")
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("plan.png", "--plot plan.png: the drawing is an SVG; write a name that ends in .svg"),
+        ("plan", "--plot plan: the drawing is an SVG; write a name that ends in .svg"),
+        ("no/plan.svg", "--plot no/plan.svg: no is no folder; make it, or name another file"),
+        ("suite.yaml/plan.svg", "--plot suite.yaml/plan.svg: suite.yaml is no folder; make it, or name another file"),
+    ],
+)
+def test_a_plot_without_a_place_is_refused_in_one_sentence(place, driftwatch, file, said):
+    done = driftwatch("plan", "--plot", file)
+
+    assert (done.code, done.out, done.err) == (2, "", f"driftwatch: {said}\n")
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_plot_that_cannot_be_written_costs_no_answer(place, driftwatch, output):
+    (place.root / "plan.svg").mkdir()
+
+    done = driftwatch("plan", "--plot", "plan.svg", "--format", output)
 
     assert done.code == 2
-    assert done.err == (
-        "driftwatch: cannot write suite.yaml/plan.svg: a file is in the way; name another file with --plot\n"
-    )
+    assert "medium" in done.out
+    assert done.err == "driftwatch: cannot write plan.svg: Is a directory; name another file with --plot\n"
+    assert "Wrote" not in done.out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -46,11 +48,74 @@ def test_what_is_found_is_written_loads_and_can_be_watched(driftwatch, over_http
     assert f"{varied.n_requests} of 120 requests used" in ended.words
     assert "logprobs: asked for and not given" in ended.out
     assert f"Wrote {path.name}." in ended.out or f"Wrote {path}." in ended.out
+    assert "0.00 to" not in ended.out
+    assert "suites: [probes-support]" in ended.out
+    assert not (place.root / "watch.db").exists()
 
+    assert "       canaries: [suite.yaml, probes-support.yaml]\n" in ended.out
     place.edit("driftwatch.yaml", "canaries: [suite.yaml]", "canaries: [suite.yaml, probes-support.yaml]")
     validated = driftwatch("validate")
     assert validated.code == 0, validated.err
     assert "support: openai_compatible m-1" in validated.out
+
+
+def test_the_line_to_write_names_the_default_folder_where_the_config_names_none(driftwatch, over_http, varied):
+    place = over_http()
+    place.write("canaries/suite.yaml", (place.root / "suite.yaml").read_text())
+    place.edit("driftwatch.yaml", "canaries: [suite.yaml]\n", "")
+    ended = driftwatch("probes", "discover", "support", "-n", 80)
+    assert ended.code == 0, ended.err
+    [line] = [line.strip() for line in ended.out.splitlines() if line.strip().startswith("canaries: [")]
+    assert line == "canaries: [canaries, probes-support.yaml]"
+    [kept] = [line.strip() for line in ended.out.splitlines() if line.strip() == "suites: [support]"]
+    place.edit("driftwatch.yaml", "    model: m-1\n", f"    model: m-1\n    {kept}\n")
+    place.write("driftwatch.yaml", f"{line}\n" + place.config.read_text())
+    assert "support: openai_compatible m-1, 2 canaries" in driftwatch("validate").out
+
+
+def test_a_file_in_a_folder_of_canaries_needs_no_line(driftwatch, over_http, varied):
+    place = over_http()
+    place.write("canaries/suite.yaml", (place.root / "suite.yaml").read_text())
+    place.edit("driftwatch.yaml", "[suite.yaml]", "[canaries]")
+    ended = driftwatch("probes", "discover", "support", "-n", 80, "--out", "canaries/micro.yaml")
+    assert "it is among the `canaries:` of driftwatch.yaml already" in ended.words
+    assert "canaries: [" not in ended.out
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".yaml", "/proc/x.yaml"], ids=["too long a name", "a folder of no files"])
+def test_a_place_that_takes_no_file_is_found_out_before_anything_is_sent(driftwatch, over_http, varied, name):
+    if name.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("this system has no /proc")
+    over_http()
+    ended = driftwatch("probes", "discover", "support", "-y", "--out", name)
+    assert ended.code == 2
+    assert ended.err.startswith(f"driftwatch: cannot write {name}: ")
+    assert ended.err.endswith("; write --out another file\n")
+    assert varied.n_requests == 0
+
+
+def test_trying_the_place_leaves_nothing_behind_and_spoils_nothing(driftwatch, over_http, endpoint):
+    place = over_http("price: {input: 1, output: 2}")
+    assert driftwatch("probes", "discover", "support").code == 2
+    assert not (place.root / "probes-support.yaml").exists()
+    place.write("probes-support.yaml", "mine")
+    assert driftwatch("probes", "discover", "support", "--force").code == 2
+    assert (place.root / "probes-support.yaml").read_text() == "mine"
+
+
+def test_a_database_that_cannot_be_kept_does_not_matter(driftwatch, over_http, varied):
+    place = over_http()
+    place.edit("driftwatch.yaml", "store: watch.db", "store: suite.yaml/watch.db")
+    ended = driftwatch("probes", "discover", "support", "-n", 60)
+    assert ended.code == 0, ended.err
+
+
+def test_requests_are_counted_on_a_terminal_and_a_pipe_stays_clean(driftwatch, over_http, varied, monkeypatch):
+    over_http()
+    assert driftwatch("probes", "discover", "support", "-n", 60).err == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    seen = driftwatch("probes", "discover", "support", "-n", 60, "--force")
+    assert re.search(r"\d\d/60", seen.err)
 
 
 def test_nothing_is_sent_before_somebody_has_agreed(driftwatch, over_http, varied):

@@ -16,6 +16,7 @@ def test_the_whole_target_is_accepted_and_armed_again(drifted, driftwatch):
     said, _, told = done.out.partition(UNDO)
     assert said.splitlines()[:2] == ["support: baseline 2 accepted by ann.", "Resolved: incident 1."]
     assert said.splitlines()[2].startswith("Armed again with 2")
+    assert said.splitlines()[3].startswith("Distance from the first baseline (1, of 2026-03-02): 0.")
     assert "Closed: support" in told, "the receivers are told at once"
     assert baselines(drifted)[1] == (2, "active", "ann", "the new checkpoint is fine")
 
@@ -35,9 +36,16 @@ def test_undo_puts_the_replaced_baseline_back(drifted, driftwatch):
 
     done = driftwatch("rebaseline", "support", "--undo", "--reason", "it was not fine", "--by", "bo")
 
-    assert (done.code, done.out) == (0, "support: baseline 1 of 2026-03-02 00:00 UTC is back.\n")
+    assert (done.code, done.out) == (
+        0,
+        (
+            "support: baseline 1 of 2026-03-02 00:00 UTC is back.\n"
+            "The next run is judged against it; if what is served still differs, it pages again as a new incident.\n"
+        ),
+    )
     assert [row[:2] for row in baselines(drifted)] == [(1, "active"), (2, "superseded")]
     assert driftwatch("check").code == 1, "the drift stands again"
+    assert [row["id"] for row in driftwatch("incidents", "--format", "json").json] == [2]
 
 
 def test_since_accepts_later_runs_only_and_says_what_is_missing(drifted, driftwatch):
@@ -63,7 +71,10 @@ def test_a_single_canary_is_accepted_and_the_other_stays_drifted(drifted, driftw
 
     assert done.code == 0
     assert "Armed again with 20 calibration runs." in done.out
-    assert [driftwatch("check").code for _ in range(6)] == [0, 0, 0, 0, 1, 1], "a new alarm needs its own evidence"
+    codes = [driftwatch("check").code for _ in range(7)]
+    assert codes[:4] == [0, 0, 0, 0], "a new alarm needs its own evidence"
+    assert codes == sorted(codes)
+    assert codes[-1] == 1
     [incident] = driftwatch("incidents", "--format", "json").json
     shown = driftwatch("incidents", "show", incident["id"], "--format", "json").json
     moved = {canary["id"] for canary in shown["evidence"]["canaries"] if canary["is_affected"]}

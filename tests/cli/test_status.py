@@ -12,8 +12,8 @@ def test_a_stable_target_is_told_with_its_evidence_and_its_next_run(stable, drif
 
     assert (done.code, done.err) == (0, "")
     assert "target state evidence last run (UTC) next run (UTC) open incidents" in done.words
-    assert "of 2,922 2026-03-07 06:00 2026-03-07 12:00 - support: evidence" in done.words
-    assert done.words.endswith("of 2,922 after 1 run")
+    assert "of 29,220 2026-03-07 06:00 2026-03-07 12:00 - support: evidence" in done.words
+    assert done.words.endswith("of 29,220 after 1 run")
 
 
 def test_a_drifted_target_is_told_with_its_incident_and_the_next_step(drifted, driftwatch):
@@ -38,7 +38,7 @@ def test_the_json_has_the_documented_keys(drifted, driftwatch):
         "open_incidents",
     ]
     assert (row["state"], row["open_incidents"]) == ("drifted", [1])
-    assert row["evidence"]["behaviour"]["m"] > row["evidence"]["behaviour"]["threshold"] == 2922.0
+    assert row["evidence"]["behaviour"]["m"] > row["evidence"]["behaviour"]["threshold"] == 29_220.0
     assert row["baseline"] == {"id": 1, "state": "active", "author": "driftwatch"}
     assert row["last_run_at"] == "2026-03-15T06:00:00+00:00"
 
@@ -75,9 +75,20 @@ def test_history_is_newest_first_and_says_what_moved(drifted, driftwatch):
 
     assert (done.code, done.err) == (0, "")
     heading, *rows = [line for line in done.out.splitlines() if not line.startswith(" ")]
-    assert " ".join(heading.split()) == "scheduled (UTC) purpose state evidence outside calibration failed cost"
+    assert " ".join(heading.split()) == "scheduled (UTC) purpose state evidence outside calibration failed"
+    assert "$" not in done.out, "a free endpoint has no column of costs"
     assert [row[:16] for row in rows] == ["2026-03-15 06:00", "2026-03-15 00:00", "2026-03-14 18:00"]
     assert all("watch" in row and "drifted" in row and "checks" in row for row in rows)
+
+
+def test_where_something_was_paid_the_history_has_the_cost(over_http, endpoint, driftwatch):
+    over_http("price: {input: 1000, output: 0}")
+    driftwatch("baseline", "--yes")
+
+    done = driftwatch("history", "support", "-n", "2")
+
+    assert "failed cost" in done.words
+    assert done.out.count("$0.0200") == 2, "two requests of ten tokens"
 
 
 def test_the_history_as_json_has_the_documented_keys_and_no_nan(drifted, driftwatch):

@@ -108,6 +108,16 @@ def test_equal_replies_leave_nothing_to_compare(say):
     assert {"length", "wording", "spread", "phrases"} <= set(answer.constant)
 
 
+def test_the_same_replies_are_known_in_any_order_and_one_other_reply_is_seen(say):
+    left = [c for i in range(10) for c in say(f"p{i}", "41", "42")]
+    right = [c for i in range(10) for c in say(f"p{i}", "42", "41")]
+    swapped = [*say("p0", "41", "41"), *right[2:]]
+
+    assert compare(left, right).is_same
+    assert not compare(left, swapped).is_same
+    assert not compare(left, [*right, *say("p0", "42")]).is_same
+
+
 def test_the_order_of_completions_changes_nothing_that_matters(side):
     left, right = side(10, 2, seed=1), side(10, 2, seed=2, length=45)
 

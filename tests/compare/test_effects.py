@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from driftwatch.compare.effects import effects
+from driftwatch.compare.effects import effects, farthest
 from driftwatch.compare.measures import PHRASES, QUANTITIES, SPREAD, TEXT, WORDING, Measured
 from driftwatch.detect.permutation import Layout
 
@@ -86,3 +86,14 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         covered += found.low <= 0.5 <= found.high
     # the percentile bootstrap over 30 canaries is a little narrow; a wrong formula would be far off
     assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_the_canaries_whose_wording_moved_most_come_first_and_those_that_did_not_are_left_out():
+    def moved(by):
+        return np.array([[0, 0.2, by, by], [0.2, 0, by, by], [by, by, 0, 0.2], [by, by, 0.2, 0]])
+
+    matrices = tuple(moved(by) for by in (0.1, 0.5, 0.9, 0.2, 0.7, 0.6))
+
+    assert farthest(measured(6, 2, 2, distances=((WORDING, matrices),))) == [2, 4, 5]
+    assert farthest(measured(6, 2, 2, distances=((WORDING, (moved(0.1),) * 6),))) == []
+    assert farthest(measured(6, 1, 1)) == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from driftwatch.compare.sides import Side, require_same_prompts
+from driftwatch.compare.sides import Side, in_common, require_same_prompts
 from driftwatch.domain import Message
 from driftwatch.errors import UsageError
 
@@ -33,7 +35,7 @@ def test_what_is_missing_is_named_for_both_sides():
 
     assert str(refused.value) == (
         "the prompt sets differ: prompts 'q', 'r', 's' and 1 more only in a and prompt 'x' only in b; "
-        "compare recordings of the same prompts"
+        "record the same prompts, or write --common to compare those that both sides have"
     )
 
 
@@ -49,3 +51,19 @@ def test_between_baselines_the_content_hash_decides():
     require_same_prompts(*same)
     with pytest.raises(UsageError, match="asked differently"):
         require_same_prompts(*other)
+
+
+def test_what_both_sides_have_is_kept_and_the_rest_is_counted(say):
+    left, right = side("a", {"p": "Hi", "q": "Ho"}), side("b", {"p": "Hi", "x": "", "y": ""})
+    left = replace(left, completions=(*say("p", "1", "2"), *say("q", "3")))
+
+    here, there, left_out = in_common(left, right)
+
+    require_same_prompts(here, there)
+    assert (set(here.prompts), set(there.prompts), left_out) == ({"p"}, {"p"}, (1, 2))
+    assert [completion.text for completion in here.completions] == ["1", "2"]
+
+
+def test_nothing_in_common_is_refused():
+    with pytest.raises(UsageError, match="a and b have no prompt in common"):
+        in_common(side("a", {"p": "Hi"}), side("b", {"q": "Hi"}))

@@ -215,7 +215,9 @@ SAID = {
         ":5: targets.support.tripwires.fingerprint: unknown value 'notise'; did you mean 'notice'?"
     ),
     "tripwire_unknown": ":5: targets.support.tripwires.served_modle: unknown key; did you mean 'served_model'?",
-    "tripwires_a_number": ":5: targets.support.tripwires: must be a mapping; write tripwires: notice",
+    "tripwires_a_number": (
+        ":5: targets.support.tripwires: unknown value; write page, notice or off, or one of them per wire"
+    ),
     "tripwires_misspelled": ":5: targets.support.tripwires: unknown value; write page, notice or off",
     "two_budgets": ":5: alarm_budget: two budgets; keep false_alarms_per_year or chance_of_any_per_year",
     "two_documents": ":5: more than one document in the file; remove the line `---`",

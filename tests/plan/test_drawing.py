@@ -49,6 +49,24 @@ def test_without_a_price_requests_stand_in_its_place(known, make):
     assert any("requests a month" in words for words in texts(picture(free, forecast(free))))
 
 
+def test_nothing_is_filled_but_dots_so_that_two_settings_stay_apart(known, present, proposed):
+    root = ET.fromstring(picture(known, present, proposed))  # noqa: S314 - our own
+    lines = [path.attrib for path in root.iter(f"{SVG}path") if path.get("fill") == "none"]
+
+    assert [line["stroke-width"] for line in lines] == ["1.4", "3.5"] * 2  # 9 in 10, then the median, of each
+    assert all("fill-opacity" not in element.attrib for element in root.iter())
+    assert all("Z" not in line["d"] for line in lines)
+
+
+def test_labels_lie_on_top_of_every_line(known, present, proposed):
+    drawn = list(ET.fromstring(picture(known, present, proposed)))  # noqa: S314 - our own
+    last_line = max(i for i, element in enumerate(drawn) if element.get("fill") == "none")
+    labels = [i for i, element in enumerate(drawn) if element.get("paint-order")]
+
+    assert len(labels) == 6
+    assert min(labels) > last_line
+
+
 def test_everything_lies_within_the_drawing(known, present, proposed):
     root = ET.fromstring(picture(known, present, proposed))  # noqa: S314 - our own
     width, height = (float(root.get(name)) for name in ("width", "height"))

@@ -175,7 +175,25 @@ def test_what_is_written_is_a_suite_with_exactly_the_probes_found(find, model, t
     for canary, probe in zip(suite.canaries, [p for kind in KINDS for p in of_kind(found, kind)], strict=True):
         assert (canary.parameters, canary.repeats, canary.anchors) == (probe.parameters, probe.repeats, probe.anchors)
         assert is_one_word(target, canary)
-        assert "nats" in canary.reason or "differ" in canary.reason
+        is_gap_known = probe.gap_nats is not None
+        assert is_gap_known is ("logprobs" in takes)
+        if probe.kind == "border":
+            assert (" nats apart by their log-probabilities" in canary.reason) is is_gap_known
+            assert ("came, in " in canary.reason) is not is_gap_known
+        else:
+            assert "differ" in canary.reason
+
+
+def test_requests_that_are_left_over_are_explained(find, model):
+    same = find(model(takes=BLACK_BOX, words=lambda _: {"Heads": -1e-6, "Tails": -14.0}), 150)
+    assert same.n_requests < 150
+    assert same.unspent == "they were kept to confirm 8 border inputs at temperature 0, and 0 were found"
+    few = find(model(takes=BLACK_BOX), 150)
+    assert few.n_requests < 150
+    assert few.unspent == "they are too few for one more round of answers"
+    assert find(model(), 100, kinds=["words"]).unspent == "prompts that came up twice were asked once"
+    none = find(model(takes=BLACK_BOX), 100, kinds=["logprob"])
+    assert none.unspent == "nothing more of what is wanted can be asked of this endpoint"
 
 
 def test_what_an_endpoint_says_cannot_break_the_file(find, model, target):

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from driftwatch.domain import Message, Outcome
 from driftwatch.errors import UsageError
-from driftwatch.recordings import lines, read_recording
+from driftwatch.recordings import FORMAT_EXAMPLE, FORMAT_HELP, lines, parse_where, read_recording
 
 GOOD = {"prompt_id": "a", "output": "x"}
 
@@ -29,9 +29,9 @@ def written(tmp_path):
     return write
 
 
-def refusal(path):
+def refusal(path, where=None):
     with pytest.raises(UsageError) as refused:
-        read_recording(path)
+        read_recording(path, where)
     assert refused.value.exit_code == 2
     return str(refused.value).replace(f"{path}", "FILE")
 
@@ -185,6 +185,7 @@ def test_half_a_character_in_a_reply_is_replaced_and_can_be_hashed(written):
     [
         ("{", "is not JSON (expecting property name enclosed in double quotes at column 2); write one whole JSON "),
         ('{"prompt_id": "a", "output": "x"', "is not JSON"),
+        ('{"prompt_id": "a", "output": "x', "is not JSON (unterminated string starting at column 30); write one whole"),
         ("[1]", "is a JSON list; write one object per line"),
         ("7", "is no JSON object; write one object per line"),
         ('{"prompt_id": "a", "output": "x", "latency_s": NaN}', "NaN is no JSON number; write null, or leave the key"),
@@ -203,12 +204,6 @@ def test_half_a_character_in_a_reply_is_replaced_and_can_be_hashed(written):
         (GOOD | {"prompt": 3}, 'prompt is 3; write a text, or a list of {"role": "user", "content": "…"}'),
         (GOOD | {"prompt": [{"role": "user"}]}, 'prompt is [{"role": "user"}]; write a text'),
         (GOOD | {"prompt": []}, "prompt is []; write a text"),
-        (GOOD | {"ts": "yesterday"}, 'ts is "yesterday", which is no time; write it like 2026-03-16T09:00:00Z'),
-        (GOOD | {"ts": "2026-03-16T09:00:00"}, 'ts is "2026-03-16T09:00:00", without a time zone; add Z or an offset'),
-        (GOOD | {"ts": "0001-01-01T00:00:00+14:00"}, 'ts is "0001-01-01T00:00:00+14:00", which is no time'),
-        (GOOD | {"ts": 1_773_651_600_000}, "ts is 1773651600000, which looks like milliseconds; write seconds"),
-        (GOOD | {"at": -1e18}, "at is -1e+18, which is no time"),
-        (GOOD | {"ts": True}, "ts is true, which is no time"),
         (GOOD | {"sample_idx": -1}, "sample_idx is -1; write a whole number, 0 or more"),
         (GOOD | {"repeat": 1.5}, "repeat is 1.5; write a whole number, 0 or more"),
         (GOOD | {"out_tokens": "4"}, 'out_tokens is "4"; write a whole number, 0 or more'),
@@ -227,6 +222,113 @@ def test_a_bad_line_gets_one_sentence_with_its_place(written, line, said):
     assert sentence.startswith(f"FILE:2: {said}")
     assert "\n" not in sentence
     assert len(sentence) < 300
+
+
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        ({"ts": "yesterday"}, 'ts is "yesterday", which is no time; write it like 2026-03-16T09:00:00Z'),
+        ({"ts": "07/25/2023, 16:23:27"}, 'ts is "07/25/2023, 16:23:27", which is no time'),
+        ({"ts": "2025-07-23_14-55-27"}, 'ts is "2025-07-23_14-55-27", which is no time'),
+        ({"ts": "2026-03-16T09:00:00"}, 'ts is "2026-03-16T09:00:00", without a time zone; add Z or an offset'),
+        ({"ts": "0001-01-01T00:00:00+14:00"}, 'ts is "0001-01-01T00:00:00+14:00", which is no time'),
+        ({"ts": 1_773_651_600_000}, "ts is 1773651600000, which looks like milliseconds; write seconds"),
+        ({"at": -1e18}, "at is -1e+18, which is no time"),
+        ({"ts": True}, "ts is true, which is no time"),
+        ({"ts": 1, "at": 2}, "ts and at differ; keep one of the two"),
+    ],
+)
+def test_a_time_that_cannot_be_used_is_remembered_and_refuses_nothing(written, time, said):
+    path = written(GOOD | {"ts": 1_773_651_600}, GOOD | time, GOOD | {"ts": "not this one"})
+
+    recording = read_recording(path)
+
+    assert recording.time_problem is not None
+    assert recording.time_problem.replace(f"{path}", "FILE").startswith(f"FILE:2: {said}")
+    assert not recording.has_times
+    assert [c.at.isoformat() for c in recording.completions] == [f"2000-01-01T00:00:0{n}+00:00" for n in range(3)]
+
+
+def test_times_that_can_be_used_are_no_problem(written):
+    assert read_recording(written(GOOD | {"ts": 1})).time_problem is None
+    assert read_recording(written(GOOD)).time_problem is None
+
+
+def test_the_same_repeat_at_another_unreadable_time_is_no_duplicate(written):
+    monday, tuesday = (GOOD | {"sample_idx": 0, "ts": day} for day in ("Monday", "Tuesday"))
+
+    assert len(read_recording(written(monday, tuesday)).records) == 2
+    assert "with sample_idx 0 is in line 1 already" in refusal(written(monday, monday))
+
+
+@pytest.mark.parametrize(
+    ("given", "outputs"),
+    [
+        (["model=gpt-4"], ["a", "b"]),
+        (["model=gpt-4", "task=gsm"], ["a"]),
+        (["temperature=0.70"], ["a"]),
+        (["temperature=1"], ["b", "c"]),
+        (["cached=true"], ["c"]),
+        (["note=a=b"], ["b"]),
+        ([], ["a", "b", "c"]),
+    ],
+)
+def test_only_the_lines_asked_for_are_read(written, given, outputs):
+    path = written(
+        {"prompt_id": "p", "output": "a", "model": "gpt-4", "task": "gsm", "temperature": 0.7},
+        {"prompt_id": "p", "output": "b", "model": "gpt-4", "task": "qa", "temperature": 1, "note": "a=b"},
+        {"prompt_id": "p", "output": "c", "model": "llama", "task": "gsm", "temperature": 1.0, "cached": True},
+    )
+
+    assert [c.text for c in read_recording(path, parse_where(given)).completions] == outputs
+
+
+def test_a_line_that_is_not_asked_for_may_be_anything_but_broken(written):
+    other = {"model": "b", "prompt_id": [], "output": 3}
+
+    assert len(read_recording(written(other, GOOD | {"model": "a"}), {"model": "a"}).records) == 1
+    assert "is not JSON" in refusal(written("{", GOOD | {"model": "a"}), {"model": "a"})
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"model": "m9"}, "FILE: no line has model=m9; there are m0, m1, m2, m3, m4, m5 …"),
+        ({"modell": "m1"}, "FILE: no line has a value of modell; --where can use prompt_id, output, model, run, task"),
+        ({"model": "m1", "run": "2"}, "FILE: no line has model=m1 and run=2 together; leave one of them out"),
+        ({"task": "y"}, "FILE: no line has task=y; there are \ufffd[31mred"),
+    ],
+)
+def test_a_filter_that_leaves_nothing_says_what_there_is(written, where, said):
+    path = written(*(GOOD | {"model": f"m{n}", "run": n, "task": "\x1b[31mred"} for n in range(8)))
+
+    assert refusal(path, where) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["model"], "--where 'model' is no filter; write KEY=VALUE, e.g. model=gpt-4"),
+        (["=gpt-4"], "--where '=gpt-4' is no filter"),
+        (["model=a", "model=b"], "--where names model twice; a line has one value of it"),
+    ],
+)
+def test_what_is_no_filter_is_told(given, said):
+    with pytest.raises(UsageError) as refused:
+        parse_where(given)
+
+    assert str(refused.value).startswith(said)
+
+
+def test_an_empty_file_is_empty_whatever_the_filter(written):
+    assert refusal(written(), {"model": "a"}) == "FILE: is empty; write one JSON object per line"
+
+
+def test_the_example_of_the_format_is_a_line_that_can_be_read(written):
+    [record] = read_recording(written(FORMAT_EXAMPLE)).records
+
+    assert record.completion.canary_id == "capital"
+    assert FORMAT_EXAMPLE in FORMAT_HELP
 
 
 @pytest.mark.parametrize(
