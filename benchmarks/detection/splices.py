@@ -101,6 +101,8 @@ def grouping(runs: Sequence[Sequence[Completion]], canaries: Sequence[str], mode
         interval_s=3600.0,
         has_times=False,
         has_latency=False,
+        has_some_latency=False,
+        can_split=False,
         notes=(),
     )
 
