@@ -21,6 +21,8 @@ from driftwatch.score.channels.logprob import first_token
 
 PERMUTATIONS = 199
 """p is resolved to .005; the level here is .05."""
+PEER_PERMUTATIONS = 100
+"""For model-equality-testing, whose relabellings take a second each; enough for α = .05."""
 
 Asked: TypeAlias = Mapping[tuple[str, str], int]
 """(task, prompt id) → how often it is asked on each side."""
@@ -218,8 +220,8 @@ def model_equality(package: ModelEqualityTesting) -> Decide:
 
     def decide(sides: Sides, _readings: Readings, seed: int) -> float:
         left, right = ({"/".join(key): [row.output for row in pair[k]] for key, pair in sides.items()} for k in (0, 1))
-        p = package.test(left, right, b=PERMUTATIONS, seed=seed).p_value
-        return 1.0 if math.isnan(p) else max(p, 1 / (1 + PERMUTATIONS))
+        p = package.test(left, right, b=PEER_PERMUTATIONS, seed=seed).p_value
+        return 1.0 if math.isnan(p) else max(p, 1 / (1 + PEER_PERMUTATIONS))
 
     return decide
 
