@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.page import publish
 from driftwatch.domain import Completion, Kind, Outcome, content_hash
 from driftwatch.score import KindOfChange as K, explain
+from driftwatch.score.explain.effects import clopper_pearson
 
 SEED = 20_260
 AT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -162,8 +162,7 @@ def share(k: int, n: int) -> str:
     """A share with its exact interval."""
     if not n:
         return "–"
-    low = float(stats.beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-    high = float(stats.beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+    low, high = clopper_pearson(k, n)
     return f"{k / n:.0%} [{100 * low:.0f}, {100 * high:.0f}]"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.lab.endpoints import Endpoint, Readings, TooFew, halves
-from benchmarks.lab.intervals import clopper_pearson, roc_area, roc_interval
+from benchmarks.lab.intervals import roc_area, roc_interval
 from benchmarks.lab.methods import PERMUTATIONS, Method, ask, methods, tokens
 from benchmarks.lab.recordings import Row, load
 from benchmarks.lab.series import CALIBRATION, SUITES, THRESHOLD, Suite, Watch, alarm_after
@@ -26,6 +26,7 @@ from benchmarks.page import publish
 from benchmarks.peers import logprob_tracking
 from benchmarks.peers.met import PACKAGE, VERSION, ModelEqualityTesting
 from driftwatch.score import Embedder, open_embedder
+from driftwatch.score.explain.effects import clopper_pearson
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "data" / "lab"
 ALPHA = 0.05

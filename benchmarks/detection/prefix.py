@@ -7,8 +7,6 @@ real outputs (or set DRIFTWATCH_RECORDED), --lab the lab's recordings (default: 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import os
 import re
 from collections import defaultdict
@@ -16,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import driftwatch
+from benchmarks.detection.scenes import by_prompt, rows_in
 from benchmarks.lab import recordings as lab_recordings
 from benchmarks.page import publish
 from driftwatch.detect import ChannelSpec, budget, judge
@@ -103,7 +101,7 @@ STATISTICS: dict[str, Callable[[Reading, Anchors], float]] = {
 def recorded_cases(folder: Path) -> Iterator[Case]:
     """GPT-4 at T = 0, and what its answers are at T = .3 and from another model."""
     own, warm, other = defaultdict(list), defaultdict(list), defaultdict(list)
-    for row in _rows(folder / "repro_summarization.jsonl.gz"):
+    for row in rows_in(folder / "repro_summarization.jsonl.gz"):
         kind = {("gpt-4", 0.0): own, ("gpt-4", 0.3): warm, ("gemma2-9b", 0.0): other}.get(
             (row["model"], row["temperature"])
         )
@@ -123,7 +121,7 @@ def lab_cases(folder: Path, rng: np.random.Generator) -> Iterator[Case]:
         variants = lab_recordings.load(folder)
     except FileNotFoundError:
         return
-    greedy = {name: _by_prompt(row for row in rows if row.task == "greedy") for name, rows in variants.items()}
+    greedy = {name: by_prompt(row for row in rows if row.task == "greedy") for name, rows in variants.items()}
     own = greedy.pop("original")
     # What a fork goes on with: the same model's answers to other prompts, from the same place on.
     tails = [text for texts in own.values() for text in texts[:1]]
@@ -153,7 +151,7 @@ def _forking(texts: Texts, tails: Sequence[str], rng: np.random.Generator) -> di
 def fork_rows(folder: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """What is compared, and the pairs of recorded T = 0 answers to the same prompt."""
     asked: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for row in _rows(folder / "llm_stability_gpt4o.jsonl.gz"):
+    for row in rows_in(folder / "llm_stability_gpt4o.jsonl.gz"):
         if row["task"] == "college_mathematics":
             prefix = row["snapshot_or_provider"].split("-0.0-college_mathematics-")[1].rsplit("_", 2)[0]
             asked[prefix][row["prompt_id"]].append(row["output"])
@@ -162,7 +160,7 @@ def fork_rows(folder: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     yield "GPT-4o, another wording of the prefix", _pairs_across(asked["chomsky"], asked["str_chomsky"])
     yield "GPT-4o, prefix or none", _pairs_across(asked["0"], asked["chomsky"])
     snapshots: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for row in _rows(folder / "zeroeval_gsm.jsonl.gz"):
+    for row in rows_in(folder / "zeroeval_gsm.jsonl.gz"):
         snapshots[row["snapshot_or_provider"]][row["prompt_id"]].append(row["output"])
     new = snapshots["gpt-4o-2024-08-06"]
     yield "GPT-4o, snapshots of May and August 2024", _pairs_across(snapshots["gpt-4o-2024-05-13"], new)
@@ -175,19 +173,6 @@ def _pairs_within(texts: Texts) -> list[tuple[str, str]]:
 
 def _pairs_across(texts: Texts, others: Texts) -> list[tuple[str, str]]:
     return [(one, other) for p, answers in texts.items() for one in answers[:1] for other in others.get(p, ())[:1]]
-
-
-def _by_prompt(rows: Iterator[Any]) -> dict[str, list[str]]:
-    grouped = defaultdict(list)
-    for row in rows:
-        if row.outcome == "ok":
-            grouped[row.prompt_id].append(row.output)
-    return grouped
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from map(json.loads, file)
 
 
 def _read(texts: Sequence[str]) -> tuple[Reading, ...]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import beta, rankdata
+from scipy.stats import rankdata
 
 from benchmarks.page import publish
 from benchmarks.peers.cosine import THRESHOLD, mean_cosine
@@ -27,6 +27,7 @@ from driftwatch.compare import CannotCompare, compare
 from driftwatch.domain import Completion, Outcome
 from driftwatch.errors import EmbedderUnavailable
 from driftwatch.score import Embedder, open_embedder
+from driftwatch.score.explain.effects import clopper_pearson
 
 SEED = 31
 ALPHA = 0.01
@@ -207,8 +208,7 @@ def share(hits: Sequence[bool]) -> str:
     k, n = sum(hits), len(hits)
     if not n:
         return "–"
-    low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-    high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+    low, high = clopper_pearson(k, n)
     return f"{k} of {n} [{100 * low:.0f}, {100 * high:.0f} %]"
 
 

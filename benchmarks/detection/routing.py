@@ -25,6 +25,7 @@ from driftwatch.detect import ChannelSpec, budget, judge
 from driftwatch.domain import Canary, Completion, Kind, Message, Outcome, Target
 from driftwatch.score import CHANNELS, Reference, combine
 from driftwatch.score.channels.novelty import EVENS, POWER
+from driftwatch.score.explain.effects import clopper_pearson
 from driftwatch.score.reading import Reading, read
 
 SHARES = (0.16, 0.05, 0.01)
@@ -251,8 +252,7 @@ def delay_words(delays: Sequence[int | None]) -> str:
 def share_words(delays: Sequence[int | None]) -> str:
     """The share of series with an alarm and its 95 % Clopper–Pearson interval."""
     k, n = sum(d is not None for d in delays), len(delays)
-    low = stats.beta.ppf(0.025, k, n - k + 1) if k else 0.0
-    high = stats.beta.ppf(0.975, k + 1, n - k) if k < n else 1.0
+    low, high = clopper_pearson(k, n)
     return f"{100 * k / n:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 
 

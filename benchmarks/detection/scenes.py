@@ -40,7 +40,7 @@ def scenes(recorded: Path, *, temperature_one: Sequence[int]) -> Iterator[Scene]
         temperature_one: which of the hundred T = 1 prompts may be used, by position.
     """
     answers, texts = defaultdict(list), {}
-    for row in _rows(recorded / "audit_wikipedia.jsonl.gz"):
+    for row in rows_in(recorded / "audit_wikipedia.jsonl.gz"):
         answers[row["prompt_id"]].append(row["output"])
         if "prompt" in row:
             texts[row["prompt_id"]] = row["prompt"].split(") ", 1)[1]
@@ -68,7 +68,7 @@ def scenes(recorded: Path, *, temperature_one: Sequence[int]) -> Iterator[Scene]
 
 def _summaries(recorded: Path) -> Iterator[Scene]:
     by_model: dict[str, dict[str, list[str]]] = {"gpt-4": defaultdict(list), "gemma2-9b": defaultdict(list)}
-    for row in _rows(recorded / "repro_summarization.jsonl.gz"):
+    for row in rows_in(recorded / "repro_summarization.jsonl.gz"):
         if row["temperature"] == 0 or row["model"] == "gemma2-9b":
             by_model[row["model"]][row["prompt_id"]].append(row["output"])
     own, other = by_model["gpt-4"], by_model["gemma2-9b"]
@@ -85,7 +85,7 @@ def _summaries(recorded: Path) -> Iterator[Scene]:
 
 def _problems(recorded: Path) -> Iterator[Scene]:
     answers: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in _rows(recorded / "zeroeval_gsm.jsonl.gz"):
+    for row in rows_in(recorded / "zeroeval_gsm.jsonl.gz"):
         answers[row["snapshot_or_provider"]][row["prompt_id"]] = row["output"]
     own, near = answers["gpt-4o-2024-08-06"], answers["gpt-4o-2024-05-13"]
     mini = answers["gpt-4o-mini-2024-07-18"]
@@ -107,7 +107,7 @@ def lab_scenes(folder: Path) -> Iterator[Scene]:
         variants = lab_recordings.load(folder)
     except FileNotFoundError:
         return
-    texts = {name: _by_prompt(row for row in rows if row.task == "sampled") for name, rows in variants.items()}
+    texts = {name: by_prompt(row for row in rows if row.task == "sampled") for name, rows in variants.items()}
     own = texts.pop("original", {})
     for name, other in texts.items():
         chosen = [p for p in own if p in other][:N_CANARIES]
@@ -122,7 +122,8 @@ def lab_scenes(folder: Path) -> Iterator[Scene]:
         )
 
 
-def _by_prompt(rows: Iterable[lab_recordings.Row]) -> dict[str, list[str]]:
+def by_prompt(rows: Iterable[lab_recordings.Row]) -> dict[str, list[str]]:
+    """Prompt → its replies that came, in the order of the rows."""
     grouped = defaultdict(list)
     for row in rows:
         if row.outcome == "ok":
@@ -130,6 +131,7 @@ def _by_prompt(rows: Iterable[lab_recordings.Row]) -> dict[str, list[str]]:
     return grouped
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def rows_in(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a recorded file."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         yield from map(json.loads, file)

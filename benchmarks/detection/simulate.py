@@ -11,6 +11,7 @@ from scipy.signal import lfilter
 
 from driftwatch.detect import ChannelSpec
 from driftwatch.domain import Kind
+from driftwatch.score.explain.effects import clopper_pearson
 
 Floats = NDArray[np.float64]
 
@@ -108,8 +109,7 @@ class Probe:
 
 def share(hits: int, n: int) -> str:
     """A share with its 95 % Clopper–Pearson interval."""
-    low = stats.beta.ppf(0.025, hits, n - hits + 1) if hits else 0.0
-    high = stats.beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
+    low, high = clopper_pearson(hits, n)
     return f"{100 * hits / n:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 import driftwatch
 from benchmarks.page import publish
@@ -27,6 +26,7 @@ from driftwatch.detect import budget
 from driftwatch.domain import Canary, Completion, Kind, Message, Outcome
 from driftwatch.judgement import kinds_watched
 from driftwatch.recordings import UNDATED
+from driftwatch.score.explain.effects import clopper_pearson
 
 HOURLY = 8766.0
 A = budget.threshold(runs_per_year=HOURLY, chance_of_any_per_year=0.1, n_kinds=kinds_watched())
@@ -216,8 +216,7 @@ def unchanged_prompts(folder: Path, name: str, n_seeds: int, n_sets: int) -> lis
 
 def per_cent(hits: int, n: int) -> str:
     """A share with its 95 % Clopper–Pearson interval."""
-    low = stats.beta.ppf(0.025, hits, n - hits + 1) if hits else 0.0
-    high = stats.beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
+    low, high = clopper_pearson(hits, n)
     return f"{100 * hits / n:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 

@@ -106,7 +106,6 @@ class Watcher:
             key=lambda spec: spec.name,
         )
         self.problem: str | None = None
-        self.n_runs = 0
         self._is_suspicious = False
         if not self._used:
             self.problem = f"no channel has {MINIMUM_CALIBRATION} calibration scores to compare with"
@@ -142,7 +141,6 @@ class Watcher:
             ValueError: scores outside [0, 1].
         """
         n_runs = len(at)
-        self.n_runs += n_runs
         if not self._used or not n_runs:
             return np.zeros(n_runs)
         gaps = np.full(n_runs, np.nan)

@@ -17,12 +17,13 @@ from gguf.quants import dequantize, quantize
 from benchmarks.detection import lab
 from benchmarks.lab import recordings, variants
 from benchmarks.lab.endpoints import Readings, TooFew, completion, halves
-from benchmarks.lab.intervals import clopper_pearson, roc_area, roc_interval
+from benchmarks.lab.intervals import roc_area, roc_interval
 from benchmarks.lab.methods import ask, comparison, methods, spread_over, suite, tokens
 from benchmarks.lab.proxy import Trouble, in_between
 from benchmarks.lab.series import CALIBRATION, SUITES, Watch, alarm_after
 from benchmarks.peers import border_inputs, logprob_tracking
 from driftwatch.score import score
+from driftwatch.score.explain.effects import clopper_pearson
 
 FIXTURES = Path(__file__).parents[1] / "data" / "lab"
 TEXTS, SAMPLED, BORDER, LOGPROBS, WORDS = SUITES
