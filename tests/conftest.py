@@ -41,6 +41,8 @@ settings.load_profile("driftwatch")
 
 REMOVED_VARIABLES = (
     "ALL_PROXY",
+    "ANTHROPIC_",
+    "AWS_",
     "DRIFTWATCH_",
     "FORCE_COLOR",
     "HTTPS_PROXY",
