@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -39,10 +39,16 @@ class Wire(StrEnum):
 
     SERVED_MODEL = "served_model"
     FINGERPRINT = "fingerprint"
+    UPSTREAM = "upstream"
+    """Which provider a router asked on our behalf."""
     INPUT_TOKENS = "input_tokens"
     """How many tokens the endpoint counts in a canary's fixed request."""
     ERRORS = "errors"
-    """Refusals that asking again does not change: model gone, key rejected, request rejected."""
+    """Refusals that asking again does not change: model gone, key or request rejected, quota used up, filtered."""
+    DEPRECATION = "deprecation"
+    """A response header that announces the end of the model or of the API version."""
+    RETIREMENT = "retirement"
+    """The day the model is announced to be switched off, or its absence from the endpoint's list of models."""
 
 
 class Level(StrEnum):
@@ -56,8 +62,11 @@ class Level(StrEnum):
 DEFAULT_LEVELS: Mapping[Wire, Level] = {
     Wire.SERVED_MODEL: Level.PAGE,
     Wire.FINGERPRINT: Level.NOTICE,
+    Wire.UPSTREAM: Level.NOTICE,
     Wire.INPUT_TOKENS: Level.NOTICE,
     Wire.ERRORS: Level.NOTICE,
+    Wire.DEPRECATION: Level.NOTICE,
+    Wire.RETIREMENT: Level.NOTICE,
 }
 """Another model name is never chance; the others change with rollouts that need not touch behaviour."""
 
@@ -110,10 +119,17 @@ class Canary:
     """How often one run asks it, 1 or more; None takes the target's. A one-word answer needs many."""
     anchors: int | None = None
     """Accepted completions it needs before calibration, 2 or more; None takes the baseline's."""
+    _hash: str | None = field(default=None, init=False, repr=False, compare=False)
+    """``content_hash`` once it was asked for: every request of a run names it."""
 
     @property
     def content_hash(self) -> str:
         """Changes exactly when the request, the assertions or how often it is asked change."""
+        if self._hash is None:
+            object.__setattr__(self, "_hash", self._hashed())
+        return str(self._hash)
+
+    def _hashed(self) -> str:
         # Only what is said: a canary that says nothing of them keeps the hash it had before they existed.
         counts = {"repeats": self.repeats, "anchors": self.anchors}
         return content_hash(
@@ -143,6 +159,10 @@ class Target:
     canaries: tuple[Canary, ...]
     base_url: str | None = None
     parameters: Mapping[str, Json] = field(default_factory=dict)
+    options: Mapping[str, Json] = field(default_factory=dict)
+    """What this provider needs beside the common keys, e.g. ``api_version``; see ``driftwatch.providers.PROVIDERS``."""
+    stream: bool = False
+    """Whether replies are asked for as a stream, which measures ttft_s and the gaps between pieces."""
     interval_s: float = 3600.0
     jitter_s: float = 0.0
     """A run starts this long after its slot at most; the delay is a fixed function of target and slot."""
@@ -156,6 +176,8 @@ class Target:
     """Whether a suspicious run is followed by up to three more, ten minutes apart; see ``driftwatch.burst``."""
     tripwires: Mapping[Wire, Level] = field(default_factory=lambda: dict(DEFAULT_LEVELS))
     """What a change in each piece of free metadata causes; a wire that is absent is off."""
+    retirement_notice_days: int = 30
+    """How long before the announced end of the model Wire.RETIREMENT trips, in days, 0 or more."""
     anchors_wanted: int = 8
     """Accepted completions per canary before calibration starts."""
     calibration_wanted: int = 168
@@ -167,7 +189,11 @@ class Target:
     @property
     def definition_hash(self) -> str:
         """Changes when the question put to the endpoint changes, so that old evidence no longer compares."""
-        return content_hash([self.provider, self.model, self.base_url, dict(self.parameters), self.repeats])
+        asked: list[Json] = [self.provider, self.model, self.base_url, dict(self.parameters), self.repeats]
+        # Only what is said: a target that says nothing of them keeps the hash it had before they existed.
+        if self.options or self.stream:
+            asked.append([dict(self.options), self.stream])
+        return content_hash(asked)
 
     @property
     def suite_hash(self) -> str:
@@ -206,7 +232,11 @@ class Outcome(StrEnum):
     UNAVAILABLE = "unavailable"
     """5xx or an overloaded notice."""
     AUTH = "auth"
+    QUOTA = "quota"
+    """The account's credit or plan is used up: only a person can help."""
     MODEL_GONE = "model_gone"
+    FILTERED = "filtered"
+    """A content filter refused the request, so that the model never answered. A reply cut by a filter is OK."""
     REJECTED = "rejected"
     """Any other 4xx: the request itself is not accepted."""
     EMPTY_BODY = "empty_body"
@@ -214,10 +244,40 @@ class Outcome(StrEnum):
     """HTML or other text where JSON was due, as gateways send."""
     MALFORMED = "malformed"
     """JSON that is not a reply of this wire."""
+    TOO_LARGE = "too_large"
+    """More bytes than any canary's answer has."""
     ERROR_BODY = "error_body"
     """Status 200 around an error object."""
     CUT_OFF = "cut_off"
     """The body or stream ended before it was complete."""
+    NOT_ASKED = "not_asked"
+    """No request was sent: a budget or the limit on repeated requests was reached first."""
+
+
+LASTING: Mapping[Outcome, str] = {
+    Outcome.MODEL_GONE: "the model is gone",
+    Outcome.AUTH: "the key is not accepted",
+    Outcome.QUOTA: "the account's quota is used up",
+    Outcome.FILTERED: "a content filter refuses the requests",
+    Outcome.REJECTED: "the requests are not accepted",
+}
+"""Failures that asking again does not change, in words. The others pass, and are availability's business alone."""
+
+
+class Finish(StrEnum):
+    """Why a reply ended, in one vocabulary for all wires. A word no wire documents is kept as served."""
+
+    STOP = "stop"
+    """The model ended by itself, or at a configured stop sequence."""
+    LENGTH = "length"
+    """At max_tokens or the context's end."""
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    """The endpoint's filter ended or withheld the reply."""
+    REFUSAL = "refusal"
+    """The model, or a classifier in its name, declined in the wire's own field for it."""
+    PAUSE = "pause"
+    """The endpoint wants to be asked again to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,13 +294,30 @@ class Completion:
     latency_s: float
     text: str = ""
     finish_reason: str | None = None
+    """A value of ``Finish``, or the endpoint's own word where it is none of them."""
+    finish_detail: str | None = None
+    """The endpoint's own word where it says more than ``finish_reason``, e.g. ``RECITATION``."""
     tool_calls: tuple[ToolCall, ...] = ()
     input_tokens: int | None = None
+    """All tokens of the request, those read from a cache included."""
     output_tokens: int | None = None
+    """All tokens billed as output, reasoning included."""
+    cached_tokens: int | None = None
+    """Part of ``input_tokens`` that was read from the endpoint's cache."""
+    reasoning_tokens: int | None = None
+    """Part of ``output_tokens`` that the model thought and did not say."""
     ttft_s: float | None = None
+    """From the request to the first piece of content; streams alone have it."""
+    gap_median_s: float | None = None
+    """Median time between two pieces of content of a stream; None below three pieces."""
+    gap_max_s: float | None = None
     served_model: str | None = None
     fingerprint: str | None = None
+    upstream: str | None = None
+    """Which provider a router asked on our behalf."""
     request_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Response headers that tell of rate limits and deprecation, by lower-case name."""
     logprobs: Json = None
     """As served: a list of {token, logprob, top: [[token, logprob], …]}; None when not asked or not given."""
     attempts: int = 1
@@ -263,9 +340,41 @@ class Told:
     outcome: Outcome
     served_model: str | None = None
     fingerprint: str | None = None
+    upstream: str | None = None
     input_tokens: int | None = None
+    deprecation: str | None = None
+    """What the deprecation headers of these replies say, joined; None when there are none."""
     n: int = 1
     """How many replies tell exactly this, 1 or more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What an endpoint's own list of models says of one of them."""
+
+    is_listed: bool
+    retires_on: date | None = None
+    """The day of UTC from which it may be gone; None while none is announced."""
+    is_deprecated: bool = False
+    """Whether the list calls it deprecated, with or without a day."""
+    replacement: str | None = None
+    """The model that the list names in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """What is remembered of the looks at an endpoint's list of models on behalf of one target."""
+
+    model: str
+    """What was looked for; of another model nothing is known."""
+    source: str
+    """Where the list is."""
+    looked_at: datetime
+    """The latest look, whether or not it told anything."""
+    listing: Listing | None = None
+    """What the latest look that told something told."""
+    was_listed: bool = False
+    """Whether any look has found the model."""
 
 
 class Purpose(StrEnum):
@@ -286,6 +395,41 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What requests take, before or after they are made; it adds up."""
+
+    requests: int = 0
+    """Attempts, the repeated ones included."""
+    tokens: int = 0
+    """Input and output."""
+    usd: float = 0.0
+    """By list prices; 0 where the price is unknown."""
+
+    def __add__(self, other: Spending) -> Spending:
+        return Spending(
+            requests=self.requests + other.requests, tokens=self.tokens + other.tokens, usd=self.usd + other.usd
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """What the runs that begin in a stretch of time may take together."""
+
+    since: datetime
+    until: datetime
+    """Not included."""
+    target: str | None = None
+    """None: of all targets."""
+    requests: float = math.inf
+    tokens: float = math.inf
+    usd: float = math.inf
+
+    def holds(self, spent: Spending) -> bool:
+        """Whether it is not exceeded; what floating point adds to a sum of dollars does not count."""
+        return spent.requests <= self.requests and spent.tokens <= self.tokens and spent.usd <= self.usd * (1 + 1e-9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One pass over one target, named by (target, scheduled_at)."""
 
@@ -299,8 +443,16 @@ class Run:
     finished_at: datetime | None = None
     n_ok: int = 0
     n_failed: int = 0
+    n_requests: int = 0
+    """Requests sent, repeated ones included."""
+    n_tokens: int = 0
+    """Input and output tokens that replies report."""
     cost_usd: float | None = None
-    """An estimate from list prices; None when the price is unknown."""
+    """An estimate from list prices; None when the price is unknown.
+
+    With a budget these three are what the run counts for in it: while it is under way, and after it was killed, what
+    was set aside for it; afterwards with what the replies that report no tokens are expected to have taken.
+    """
 
     @property
     def failure_share(self) -> float:

@@ -24,6 +24,7 @@ the command line maps the rest to the exit codes above.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from driftwatch.domain import Outcome
@@ -77,12 +78,21 @@ class ProviderError(DriftwatchError):
         sentence: what happened, without secrets.
         outcome: the named outcome the Completion gets.
         retry_after_s: what the provider asked for, in seconds, None when it said nothing.
+        is_overload: whether the endpoint asks for fewer requests; 429, 529 and the like.
+
+    Attributes:
+        request_id: of the response; None when there was none. Set by the provider.
+        headers: of the response, those that tell of rate limits and deprecation. Set by the provider.
     """
 
     retryable: ClassVar[bool] = False
 
-    def __init__(self, sentence: str, *, outcome: Outcome, retry_after_s: float | None = None) -> None:
-        self.outcome, self.retry_after_s = outcome, retry_after_s
+    def __init__(
+        self, sentence: str, *, outcome: Outcome, retry_after_s: float | None = None, is_overload: bool = False
+    ) -> None:
+        self.outcome, self.retry_after_s, self.is_overload = outcome, retry_after_s, is_overload
+        self.request_id: str | None = None
+        self.headers: Mapping[str, str] = {}
         super().__init__(sentence)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from driftwatch import lifecycle
 from driftwatch.domain import (
     Baseline,
     BaselineState,
@@ -19,6 +20,8 @@ from driftwatch.domain import (
     Kind,
     KindEvidence,
     Level,
+    Listing,
+    Lookup,
     Notification,
     NotificationState,
     Outcome,
@@ -37,6 +40,7 @@ from driftwatch.store.tables import (
     BaselineRow,
     CompletionRow,
     IncidentRow,
+    LookupRow,
     NotificationRow,
     RunRow,
     TransitionRow,
@@ -78,6 +82,8 @@ def run(row: RunRow) -> Run:
         finished_at=row.finished_at,
         n_ok=row.n_ok,
         n_failed=row.n_failed,
+        n_requests=row.n_requests,
+        n_tokens=row.n_tokens,
         cost_usd=row.cost_usd,
     )
 
@@ -94,13 +100,20 @@ def completion(row: CompletionRow) -> Completion:
         latency_s=row.latency_s,
         text=row.text,
         finish_reason=row.finish_reason,
+        finish_detail=row.finish_detail,
         tool_calls=tuple(ToolCall(name=n, arguments=a, id=i) for n, a, i in row.tool_calls or ()),
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
+        cached_tokens=row.cached_tokens,
+        reasoning_tokens=row.reasoning_tokens,
         ttft_s=row.ttft_s,
+        gap_median_s=row.gap_median_s,
+        gap_max_s=row.gap_max_s,
         served_model=row.served_model,
         fingerprint=row.fingerprint,
+        upstream=row.upstream,
         request_id=row.request_id,
+        headers=row.headers or {},
         logprobs=row.logprobs,
         attempts=row.attempts,
         error=row.error,
@@ -119,13 +132,22 @@ def completion_columns(value: Completion, run_id: int) -> dict[str, Any]:
         "latency_s": value.latency_s,
         "text": value.text,
         "finish_reason": value.finish_reason,
+        "finish_detail": value.finish_detail,
         "tool_calls": [[call.name, call.arguments, call.id] for call in value.tool_calls] or None,
         "input_tokens": _countable(value.input_tokens),
         "output_tokens": _countable(value.output_tokens),
+        "cached_tokens": _countable(value.cached_tokens),
+        "reasoning_tokens": _countable(value.reasoning_tokens),
         "ttft_s": value.ttft_s,
+        "gap_median_s": value.gap_median_s,
+        "gap_max_s": value.gap_max_s,
         "served_model": value.served_model,
         "fingerprint": value.fingerprint,
+        "upstream": value.upstream,
         "request_id": value.request_id,
+        "headers": dict(value.headers) or None,
+        # A column of its own: what replies tell is counted in the database.
+        "deprecation": lifecycle.announced(value.headers),
         "logprobs": value.logprobs,
         "attempts": value.attempts,
         "error": value.error,
@@ -220,6 +242,24 @@ def notification(row: NotificationRow) -> Notification:
         next_attempt_at=row.next_attempt_at,
         sent_at=row.sent_at,
         last_error=row.last_error,
+    )
+
+
+def lookup(row: LookupRow) -> Lookup:
+    """What is remembered of a list of models."""
+    return Lookup(
+        model=row.model,
+        source=row.source,
+        looked_at=row.looked_at,
+        listing=None
+        if row.is_listed is None
+        else Listing(
+            is_listed=row.is_listed,
+            retires_on=row.retires_on,
+            is_deprecated=row.is_deprecated,
+            replacement=row.replacement,
+        ),
+        was_listed=row.was_listed,
     )
 
 

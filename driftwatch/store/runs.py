@@ -11,17 +11,32 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import Session
 from sqlmodel import col, func
 
-from driftwatch.domain import Completion, Purpose, Run, RunState, Score
+from driftwatch.domain import Ceiling, Completion, Purpose, Run, RunState, Score, Spending
 from driftwatch.errors import StoreError
 from driftwatch.store import rows, series
 from driftwatch.store.database import among
 from driftwatch.store.tables import CompletionRow, RunRow
 
+LARGEST = 2**63 - 1
+"""The largest number of a column. Source: https://sqlite.org/datatype3.html, section 2."""
+
 
 def claim(
-    session: Session, *, target: str, scheduled_at: datetime, purpose: Purpose, baseline_id: int, at: datetime
+    session: Session,
+    *,
+    target: str,
+    scheduled_at: datetime,
+    purpose: Purpose,
+    baseline_id: int,
+    at: datetime,
+    reserved: Spending,
+    ceilings: Sequence[Ceiling],
 ) -> Run | None:
-    """Take a slot; None when somebody has it."""
+    """Take a slot and set aside what its run may take; None when somebody has the slot, or the room under a ceiling."""
+    for ceiling in ceilings:
+        taken = spent(session, since=ceiling.since, until=ceiling.until, target=ceiling.target, settled_only=False)
+        if not ceiling.holds(taken + reserved):
+            return None
     values = {
         "target": target,
         "scheduled_at": scheduled_at,
@@ -31,6 +46,9 @@ def claim(
         "started_at": at,
         "n_ok": 0,
         "n_failed": 0,
+        "n_requests": min(reserved.requests, LARGEST),
+        "n_tokens": min(reserved.tokens, LARGEST),
+        "cost_usd": reserved.usd or None,
     }
     statement = upsert(RunRow).values(values).on_conflict_do_nothing(index_elements=["target", "scheduled_at"])
     row = session.scalars(statement.returning(RunRow)).one_or_none()
@@ -45,6 +63,7 @@ def record_measurement(
     scores: Sequence[Score],
     finished_at: datetime,
     cost_usd: float | None,
+    n_tokens: int | None,
 ) -> tuple[Completion, ...]:
     """Store a claimed run's evidence and its membership of its own baseline."""
     row = _run(session, run_id)
@@ -54,6 +73,9 @@ def record_measurement(
     row.finished_at = finished_at
     row.n_ok = sum(completion.is_ok for completion in completions)
     row.n_failed = len(completions) - row.n_ok
+    row.n_requests = min(sum(completion.attempts for completion in completions), LARGEST)
+    told = sum((c.input_tokens or 0) + (c.output_tokens or 0) for c in completions)
+    row.n_tokens = min(told if n_tokens is None else n_tokens, LARGEST)
     row.cost_usd = cost_usd
     session.flush()
     series.set_members(session, row.baseline_id, [run_id], Purpose(row.purpose))
@@ -65,6 +87,30 @@ def record_measurement(
         [rows.completion_columns(completion, run_id) for completion in completions],
     )
     return tuple(replace(completion, id=i) for completion, i in zip(completions, ids, strict=True))
+
+
+def record_spending(session: Session, run_id: int, spending: Spending) -> None:
+    """Put what a run that breaks off has taken in the place of what was set aside for it."""
+    row = _run(session, run_id)
+    if row.state == RunState.CLAIMED:
+        row.n_requests, row.n_tokens = min(spending.requests, LARGEST), min(spending.tokens, LARGEST)
+        row.cost_usd = spending.usd or None
+
+
+def spent(session: Session, *, since: datetime, until: datetime, target: str | None, settled_only: bool) -> Spending:
+    """What the runs that began in a stretch of time have taken."""
+    query = select(
+        # Not SUM: that ends with an error when what endpoints report is more than an integer holds.
+        func.total(RunRow.n_requests),
+        func.total(RunRow.n_tokens),
+        func.total(RunRow.cost_usd),
+    ).where(col(RunRow.started_at) >= since, col(RunRow.started_at) < until)
+    if target is not None:
+        query = query.where(col(RunRow.target) == target)
+    if settled_only:
+        query = query.where(col(RunRow.state) != RunState.CLAIMED.value)
+    requests, tokens, usd = session.execute(query).one()
+    return Spending(requests=round(requests), tokens=round(tokens), usd=usd)
 
 
 def mark_judged(session: Session, run_id: int) -> None:

@@ -15,14 +15,18 @@ from driftwatch.clock import Clock, WallClock
 from driftwatch.domain import (
     Announcement,
     Baseline,
+    Ceiling,
     Completion,
     Incident,
+    Listing,
+    Lookup,
     Notification,
     Purpose,
     Run,
     RunState,
     Score,
     SeriesRow,
+    Spending,
     Step,
     Told,
     Transition,
@@ -33,6 +37,8 @@ from driftwatch.store import baselines, embeddings, judgements, outbox, retentio
 from driftwatch.store.baselines import BaselineChange
 from driftwatch.store.database import Database
 from driftwatch.store.migrate import migrate
+
+NOTHING = Spending()
 
 
 class Store:
@@ -165,13 +171,60 @@ class Store:
     # ------------------------------------------------------------ runs
 
     def claim_run(
-        self, *, target: str, scheduled_at: datetime, purpose: Purpose, baseline_id: int, at: datetime
+        self,
+        *,
+        target: str,
+        scheduled_at: datetime,
+        purpose: Purpose,
+        baseline_id: int,
+        at: datetime,
+        reserved: Spending = NOTHING,
+        ceilings: Sequence[Ceiling] = (),
     ) -> Run | None:
-        """Take the slot (target, scheduled_at); None when somebody else has it: of many workers one gets it."""
+        """Take the slot (target, scheduled_at); of many workers one gets it.
+
+        Args:
+            target: whose slot.
+            scheduled_at: which one.
+            purpose: what the run is made for.
+            baseline_id: the baseline it belongs to.
+            at: when it begins.
+            reserved: what it may take; it counts as spent until the run is measured, and for good when it is killed.
+            ceilings: what all runs of a time may take, this one included.
+
+        Returns:
+            None when somebody else has the slot, or has meanwhile taken the room under a ceiling.
+        """
         with self._database.writing() as session:
             return runs.claim(
-                session, target=target, scheduled_at=scheduled_at, purpose=purpose, baseline_id=baseline_id, at=at
+                session,
+                target=target,
+                scheduled_at=scheduled_at,
+                purpose=purpose,
+                baseline_id=baseline_id,
+                at=at,
+                reserved=reserved,
+                ceilings=ceilings,
             )
+
+    def record_spending(self, run_id: int, spending: Spending) -> None:
+        """Say what a claimed run that breaks off has taken, in the place of what was set aside; later it is ignored."""
+        with self._database.writing() as session:
+            runs.record_spending(session, run_id, spending)
+
+    def spent(
+        self, *, since: datetime, until: datetime, target: str | None = None, settled_only: bool = False
+    ) -> Spending:
+        """What the runs that began in a stretch of time have taken.
+
+        Args:
+            since: inclusive.
+            until: not included.
+            target: of one target; None: of all, those that have left the config too.
+            settled_only: without what is set aside for runs under way.
+        """
+        with self._database.reading() as session:
+            return runs.spent(session, since=since, until=until, target=target, settled_only=settled_only)
 
     def record_measurement(
         self,
@@ -181,8 +234,17 @@ class Store:
         scores: Sequence[Score],
         finished_at: datetime,
         cost_usd: float | None,
+        n_tokens: int | None = None,
     ) -> tuple[Completion, ...]:
         """Store the evidence of a claimed run, which becomes measured and a member of its own baseline.
+
+        Args:
+            run_id: which run.
+            completions: all of it.
+            scores: made of them; none when it cannot be measured.
+            finished_at: when the last reply came.
+            cost_usd: what it counts for in dollars; None when the price is unknown.
+            n_tokens: what it counts for in tokens; None: those that the completions report.
 
         Returns:
             The completions in the same order, with their ids.
@@ -192,7 +254,13 @@ class Store:
         """
         with self._database.writing() as session:
             return runs.record_measurement(
-                session, run_id, completions=completions, scores=scores, finished_at=finished_at, cost_usd=cost_usd
+                session,
+                run_id,
+                completions=completions,
+                scores=scores,
+                finished_at=finished_at,
+                cost_usd=cost_usd,
+                n_tokens=n_tokens,
             )
 
     def mark_judged(self, run_id: int) -> None:
@@ -288,6 +356,24 @@ class Store:
         """Every tripwire noted in the target's verdicts against a baseline, oldest first; one for each verdict."""
         with self._database.reading() as session:
             return told.tripped(session, target, baseline_id)
+
+    def lookup(self, target: str) -> Lookup | None:
+        """What is remembered of the endpoint's list of models; None before the first look."""
+        with self._database.reading() as session:
+            return told.lookup(session, target)
+
+    def looked(self, target: str, *, model: str, source: str, listing: Listing | None, at: datetime) -> None:
+        """Note a look at the endpoint's list of models.
+
+        Args:
+            target: on whose behalf.
+            model: what was looked for.
+            source: where.
+            listing: what it told; None leaves what is known of this model and list.
+            at: when.
+        """
+        with self._database.writing() as session:
+            told.looked(session, target, model=model, source=source, listing=listing, at=at)
 
     # ------------------------------------------------------------ judgement
 

@@ -96,6 +96,8 @@ class RunRow(_Row, table=True):
         _one_of("state", RunState),
         Index("ix_run_baseline", "baseline_id", "scheduled_at"),
         Index("ix_run_scheduled_at", "scheduled_at"),
+        # All that a sum over a day or month reads: it is made before every run that has a budget.
+        Index("ix_run_spent", "started_at", "target", "state", "n_requests", "n_tokens", "cost_usd"),
         # Not partial: SQLite cannot match a bound parameter with the condition of a partial index.
         Index("ix_run_state", "state", "target"),
     )
@@ -109,6 +111,8 @@ class RunRow(_Row, table=True):
     finished_at: datetime | None = None
     n_ok: int = 0
     n_failed: int = 0
+    n_requests: int = 0
+    n_tokens: int = 0
     cost_usd: float | None = None
 
 
@@ -130,13 +134,21 @@ class CompletionRow(_Row, table=True):
     latency_s: float
     text: str = Field(sa_type=Words)
     finish_reason: str | None = Field(default=None, sa_type=Words)
+    finish_detail: str | None = Field(default=None, sa_type=Words)
     tool_calls: Any = Field(default=None, sa_type=JsonText, nullable=True)
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
     ttft_s: float | None = None
+    gap_median_s: float | None = None
+    gap_max_s: float | None = None
     served_model: str | None = Field(default=None, sa_type=Words)
     fingerprint: str | None = Field(default=None, sa_type=Words)
+    upstream: str | None = Field(default=None, sa_type=Words)
     request_id: str | None = Field(default=None, sa_type=Words)
+    headers: Any = Field(default=None, sa_type=JsonText, nullable=True)
+    deprecation: str | None = Field(default=None, sa_type=Words)
     logprobs: Any = Field(default=None, sa_type=JsonText, nullable=True)
     attempts: int
     error: str | None = Field(default=None, sa_type=Words)
@@ -256,6 +268,21 @@ class NotificationRow(_Row, table=True):
     next_attempt_at: datetime
     sent_at: datetime | None = None
     last_error: str | None = Field(default=None, sa_type=Words)
+
+
+class LookupRow(_Row, table=True):
+    """What the endpoint's list of models says of a target's model; ``is_listed`` is NULL until a look told anything."""
+
+    __tablename__ = "lookup"
+    target: str = Field(primary_key=True, sa_type=Words)
+    model: str = Field(sa_type=Words)
+    source: str = Field(sa_type=Words)
+    looked_at: datetime
+    is_listed: bool | None = None
+    was_listed: bool
+    is_deprecated: bool
+    retires_on: date | None = None
+    replacement: str | None = Field(default=None, sa_type=Words)
 
 
 class EmbeddingRow(_Row, table=True):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from driftwatch.domain import Outcome, Purpose, Told, Tripwire
+from driftwatch.domain import Listing, Lookup, Outcome, Purpose, Told, Tripwire
 from driftwatch.store import rows
 from driftwatch.store.database import among
-from driftwatch.store.tables import AnchorRow, CompletionRow, MembershipRow, VerdictRow
+from driftwatch.store.tables import AnchorRow, CompletionRow, LookupRow, MembershipRow, VerdictRow
 
 
 def by_runs(session: Session, run_ids: Sequence[int]) -> list[Told]:
@@ -43,13 +44,39 @@ def tripped(session: Session, target: str, baseline_id: int) -> list[Tripwire]:
     return [rows.tripwire(item) for stored in session.scalars(query) for item in stored or ()]
 
 
+def lookup(session: Session, target: str) -> Lookup | None:
+    """What is remembered of the list of models; None before the first look."""
+    row = session.get(LookupRow, target)
+    return rows.lookup(row) if row is not None else None
+
+
+def looked(session: Session, target: str, *, model: str, source: str, listing: Listing | None, at: datetime) -> None:
+    """Note a look. One that told nothing leaves what is known, unless another model or list was asked."""
+    row = session.get(LookupRow, target)
+    if row is None or (row.model, row.source) != (model, source):
+        if row is not None:
+            session.delete(row)
+            session.flush()
+        row = LookupRow(target=target, model=model, source=source, looked_at=at, was_listed=False, is_deprecated=False)
+        session.add(row)
+    row.looked_at = at
+    if listing is not None:
+        row.is_listed = listing.is_listed
+        row.was_listed = row.was_listed or listing.is_listed
+        row.is_deprecated = listing.is_deprecated
+        row.retires_on = listing.retires_on
+        row.replacement = listing.replacement
+
+
 def _told(session: Session, where: ColumnElement[bool]) -> list[Told]:
     columns: list[Any] = [
         col(CompletionRow.canary_id),
         col(CompletionRow.outcome),
         col(CompletionRow.served_model),
         col(CompletionRow.fingerprint),
+        col(CompletionRow.upstream),
         col(CompletionRow.input_tokens),
+        col(CompletionRow.deprecation),
     ]
     query = select(*columns, func.count()).where(where).group_by(*columns).order_by(*columns)
     return [
@@ -58,8 +85,10 @@ def _told(session: Session, where: ColumnElement[bool]) -> list[Told]:
             outcome=Outcome(row[1]),
             served_model=row[2],
             fingerprint=row[3],
-            input_tokens=row[4],
-            n=row[5],
+            upstream=row[4],
+            input_tokens=row[5],
+            deprecation=row[6],
+            n=row[7],
         )
         for row in session.execute(query)
     ]

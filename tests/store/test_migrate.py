@@ -24,8 +24,8 @@ LATER = """
 from alembic import op
 import sqlalchemy as sa
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade():
@@ -38,8 +38,8 @@ def later(directory: Path, then: str = ""):
     """The packaged migrations and one more, as a release to come will have."""
     scripts = directory / "migrations 100%"
     shutil.copytree(PACKAGED.directory, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "v0003_later.py").write_text(LATER.format(then=then))
-    return replace(PACKAGED, directory=scripts, revisions=("0001", "0002", "0003"))
+    (scripts / "versions" / "v0004_later.py").write_text(LATER.format(then=then))
+    return replace(PACKAGED, directory=scripts, revisions=(*PACKAGED.revisions, "0004"))
 
 
 def bring(path: Path, scripts):
@@ -85,20 +85,20 @@ def test_the_list_of_revisions_is_that_of_the_scripts():
 def test_an_older_database_is_copied_before_it_is_migrated(world, tmp_path):
     baseline = world.baseline()
     world.store.close()
-    assert bring(world.path, later(tmp_path)) == "0003"
+    assert bring(world.path, later(tmp_path)) == "0004"
     assert "worker" in schema(world.path)["run"]
-    copy = world.path.with_name("driftwatch.db.bak-0002")
+    copy = world.path.with_name("driftwatch.db.bak-0003")
     assert "worker" not in schema(copy)["run"]
     with Store.open(copy) as store:
         assert store.baselines() == [baseline]
-    with pytest.raises(StoreError, match=r"newer driftwatch \(revision 0003\)"):
+    with pytest.raises(StoreError, match=r"newer driftwatch \(revision 0004\)"):
         Store.open(world.path)
 
 
 def test_what_only_the_write_ahead_log_holds_is_in_the_copy(world, tmp_path):
     baseline = world.baseline()  # the store stays open: nothing has been folded into the file
-    assert bring(world.path, later(tmp_path)) == "0003"
-    with Store.open(world.path.with_name("driftwatch.db.bak-0002")) as store:
+    assert bring(world.path, later(tmp_path)) == "0004"
+    with Store.open(world.path.with_name("driftwatch.db.bak-0003")) as store:
         assert store.baselines() == [baseline]
 
 
@@ -123,7 +123,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(world, tmp_path, then,
             bring(world.path, scripts)
     assert schema(world.path) == before
     names = {p.name for p in world.path.parent.iterdir() if p.is_file()}
-    assert names == {"driftwatch.db", "driftwatch.db.bak-0002"}
+    assert names == {"driftwatch.db", "driftwatch.db.bak-0003"}
     with Store.open(world.path) as store:
         assert store.baselines() == [baseline]
 
@@ -133,6 +133,8 @@ INSERT INTO baseline VALUES (1, 'support', 'k', 'active', 'ana', 'first', '2026-
     NULL);
 INSERT INTO run VALUES (7, 'support', '2026-03-02 01:00:00', 'watch', 'judged', 1, '2026-03-02 01:00:00', NULL, 1, 0,
     NULL);
+INSERT INTO completion (id, run_id, canary_id, canary_hash, repeat, outcome, at, latency_s, text, input_tokens,
+    output_tokens, attempts) VALUES (8, 7, 'core/a', 'h', 0, 'ok', '2026-03-02 01:00:00', 1.0, 'hi', 5, 2, 3);
 INSERT INTO verdict VALUES (7, 'support', 1, '2026-03-02 01:00:00', 'drifted', 'it has', 20, 1,
     '[{"kind":"behaviour","evidence":9000.0,"threshold":8766.0,"is_drifted":true,"alarm_at":null,"onset_at":null,'
     || '"runs_since_onset":1}]', '[]');
@@ -146,7 +148,7 @@ INSERT INTO notification VALUES (6, 5, 'oncall', 'pending', 'd', 0, '2026-03-02 
 
 def first_release(directory: Path) -> Path:
     scripts = directory / "first"
-    shutil.copytree(PACKAGED.directory, scripts, ignore=shutil.ignore_patterns("__pycache__", "v0002*"))
+    shutil.copytree(PACKAGED.directory, scripts, ignore=shutil.ignore_patterns("__pycache__", "v0002*", "v0003*"))
     path = directory / "old.db"
     bring(path, replace(PACKAGED, directory=scripts, revisions=("0001",)))
     with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -156,13 +158,17 @@ def first_release(directory: Path) -> Path:
 
 def test_incidents_and_verdicts_of_the_first_release_are_kept_with_all_that_points_to_them(tmp_path):
     with Store.open(first_release(tmp_path)) as store:
-        assert store.schema_version == "0002"
+        assert store.schema_version == "0003"
         [incident] = store.incidents(open_only=True)
         assert (incident.id, incident.kind, incident.evidence) == (3, "behaviour", {"headline": "it has"})
         assert [t.reason for t in store.transitions(3)] == ["it has"]
         assert [n.dedup_key for n in store.notifications(3)] == ["d"]
         verdict = store.latest_verdict("support")
         assert (verdict.run_id, verdict.state, verdict.tripwires) == (7, "drifted", ())
+        [run] = store.runs("support")
+        assert (run.id, run.n_requests, run.n_tokens) == (7, 3, 7)
+        [completion] = store.completions([7])[7]
+        assert (completion.id, completion.text, completion.upstream, completion.headers) == (8, "hi", None, {})
         assert (verdict.kinds[0].evidence, verdict.kinds[0].is_suspicious, verdict.kinds[0].problem) == (
             9000,
             False,

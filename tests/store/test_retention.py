@@ -117,7 +117,7 @@ def test_reading_ten_thousand_runs_is_reported(world, capsys):
         connection.execute("BEGIN")
         slots = [(n, f"{world.at(n):%Y-%m-%d %H:%M:%S.%f}") for n in range(1, n_runs + 1)]
         connection.executemany(
-            "INSERT INTO run VALUES (?1, 'support', ?2, 'watch', 'judged', 1, ?2, ?2, 40, 0, NULL)", slots
+            "INSERT INTO run VALUES (?1, 'support', ?2, 'watch', 'judged', 1, ?2, ?2, 40, 0, 40, 900, NULL)", slots
         )
         connection.executemany("INSERT INTO membership VALUES (1, ?1, 'watch')", [(n,) for n, _ in slots])
         connection.executemany(

@@ -82,7 +82,9 @@ def test_a_measurement_stores_evidence_and_counts(world, make_completion):
     assert [replace(c, id=None) for c in stored] == asked
     assert len({c.id for c in stored}) == 3
     assert world.store.completions([run.id]) == {run.id: list(stored)}
-    expected = replace(run, state=RunState.MEASURED, finished_at=world.at(0.5), n_ok=2, n_failed=1, cost_usd=0.002)
+    expected = replace(
+        run, state=RunState.MEASURED, finished_at=world.at(0.5), n_ok=2, n_failed=1, n_requests=3, cost_usd=0.002
+    )
     assert world.store.runs() == [expected]
     assert [row.values for row in world.store.series(baseline.id)] == [{"wording": 0.25}]
 

@@ -25,7 +25,8 @@ def connection(world):
     ("statement", "told"),
     [
         (
-            """INSERT INTO run SELECT 99, target, scheduled_at, 'watch', 'claimed', 1, started_at, NULL, 0, 0, NULL
+            """INSERT INTO run SELECT 99, target, scheduled_at, 'watch', 'claimed', 1, started_at, NULL,
+            0, 0, 0, 0, NULL
             FROM run""",
             "UNIQUE constraint failed: run.target, run.scheduled_at",
         ),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, date
 
 import pytest
 
-from driftwatch.domain import Level, Outcome, Purpose, Score, Told, Tripwire, Wire
+from driftwatch.domain import Level, Listing, Lookup, Outcome, Purpose, Score, Told, Tripwire, Wire
 
 
 def record(world, baseline, purpose, make_completion, *, hour, replies):
@@ -95,3 +95,54 @@ def test_the_reason_of_an_activation_is_kept(world):
     baseline = world.baseline()
     world.store.activate_baseline(baseline.id, at=world.at(), reason="complete, without 3 runs")
     assert world.store.baseline_changes("support")[-1].reason == "complete, without 3 runs"
+
+
+def test_what_headers_announce_is_counted_in_words(world, make_completion):
+    headers = [{"sunset": day, "x-request-id": "r"} for day in ("2027-01-31", "Sun, 31 Jan 2027 00:00:00 GMT")]
+    replies = [{**OLD, "headers": kept} for kept in (*headers, {"x-request-id": "r"})]
+    run, _ = record(world, world.baseline(), Purpose.WATCH, make_completion, hour=0, replies=replies)
+    assert {told.deprecation: told.n for told in world.store.told(run_ids=[run.id])} == {
+        "sunset 31 Jan 2027": 2,
+        None: 1,
+    }
+
+
+LISTED = Listing(is_listed=True, retires_on=date(2027, 1, 31), is_deprecated=True, replacement="m-2")
+
+
+def looked(world, hour, listing, *, model="m-1", source="https://x.example.org/v1"):
+    at = world.at(hour).astimezone(UTC)
+    world.store.looked("support", model=model, source=source, listing=listing, at=at)
+    return at
+
+
+def test_what_a_list_of_models_said_is_remembered(world):
+    assert world.store.lookup("support") is None
+    at = looked(world, 0, LISTED)
+    expected = Lookup(model="m-1", source="https://x.example.org/v1", looked_at=at, listing=LISTED, was_listed=True)
+    assert world.store.lookup("support") == expected
+    assert world.store.lookup("another") is None
+
+
+def test_a_look_that_told_nothing_is_noted_and_leaves_what_is_known(world):
+    at = looked(world, 0, None)
+    assert world.store.lookup("support").listing is None
+    looked(world, 1, LISTED)
+    at = looked(world, 2, None)
+    known = world.store.lookup("support")
+    assert (known.looked_at, known.listing, known.was_listed) == (at, LISTED, True)
+
+
+def test_a_model_that_left_the_list_was_there_once(world):
+    looked(world, 0, LISTED)
+    looked(world, 1, Listing(is_listed=False))
+    known = world.store.lookup("support")
+    assert (known.listing, known.was_listed) == (Listing(is_listed=False), True)
+
+
+@pytest.mark.parametrize("other", [{"model": "m-2"}, {"source": "https://y.example.org/v1"}])
+def test_of_another_model_or_list_nothing_is_known(world, other):
+    looked(world, 0, LISTED)
+    looked(world, 1, Listing(is_listed=False), **other)
+    known = world.store.lookup("support")
+    assert (known.listing, known.was_listed) == (Listing(is_listed=False), False)
