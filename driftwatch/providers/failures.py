@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -29,6 +29,8 @@ from driftwatch.errors import (
     RateLimited,
     ReplyUnreadable,
 )
+from driftwatch.providers.connection import Connection
+from driftwatch.providers.reading import objects
 
 MESSAGE_CHARS = 300
 """The longest quotation of a provider's message, in characters."""
@@ -38,6 +40,23 @@ GONE_CODES = frozenset({"model_not_found", "model_decommissioned", "DeploymentNo
 Source: OpenAI (page above); Groq answers 400 with ``model_decommissioned``, https://console.groq.com/docs/deprecations;
 Azure OpenAI answers 404 with ``DeploymentNotFound`` and does not name the deployment. Both as quoted in 2026.
 """
+COMMON_NAMES: Mapping[str, Outcome] = {
+    **dict.fromkeys(GONE_CODES, Outcome.MODEL_GONE),
+    "insufficient_quota": Outcome.QUOTA,
+    "billing_hard_limit_reached": Outcome.QUOTA,
+    "billing_not_active": Outcome.QUOTA,
+    "content_filter": Outcome.FILTERED,
+    "content_policy_violation": Outcome.FILTERED,
+    "ResponsibleAIPolicyViolation": Outcome.FILTERED,
+    "rate_limit_exceeded": Outcome.RATE_LIMITED,
+}
+"""Error words that mean the same wherever they are met; a dialect's own ``error_names`` go first."""
+ERROR_HEADER = "x-amzn-errortype"
+"""Where AWS says the error's name, in front of a colon and a namespace; its bodies hold nothing but the message."""
+_SPAN = re.compile(r"Per(?:Day|Month)")
+"""The span in Google's name of a quota, e.g. ``GenerateRequestsPerDayPerProjectPerModel-FreeTier``."""
+OVERLOADED = frozenset({503, 529})
+"""Statuses that ask for fewer requests beside 429: RFC 9110, section 15.6.4 ("temporary overload"), and Anthropic's."""
 
 Say = Callable[[str], str]
 """Masks key material in a text that is about to be quoted."""
@@ -50,10 +69,33 @@ class ErrorBody:
     message: str
     code: str | None = None
     type: str | None = None
+    status: str | None = None
+    """Google's word, e.g. ``RESOURCE_EXHAUSTED``."""
+    inner: str | None = None
+    """Azure's second code, e.g. ``ResponsibleAIPolicyViolation``, or OpenRouter's ``metadata`` in one word."""
+    reasons: tuple[str, ...] = ()
+    """Google's details: the reasons, e.g. ``API_KEY_INVALID``, and the spans of exhausted quotas, e.g. ``PerDay``."""
+    retry_after_s: float | None = None
+    """Google's RetryInfo."""
+
+    def outcome(self, names: Mapping[str, Outcome]) -> Outcome | None:
+        """What one of its words stands for, the most special first; None when no word is known."""
+        known = {**COMMON_NAMES, **names}
+        said = self.message.lower()
+        phrases = (name for name in known if " " in name and name in said)
+        words = (*self.reasons, self.inner, self.code, self.type, self.status)
+        return next((known[name] for name in (*phrases, *words) if name in known), None)
 
 
-def from_status(  # noqa: PLR0911 - one return per row of the vendor's table
-    status: int, headers: Mapping[str, str], body: bytes, *, model: str, at: datetime, say: Say
+def from_status(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    model: str,
+    at: datetime,
+    say: Say,
+    names: Mapping[str, Outcome] | None = None,
 ) -> ProviderError:
     """Name the failure that a status outside 200 … 299 stands for.
 
@@ -64,9 +106,13 @@ def from_status(  # noqa: PLR0911 - one return per row of the vendor's table
         model: the model that was asked for; a 404 that names it means the model is gone, any other 404 a wrong URL.
         at: aware UTC; what a Retry-After date is measured from when the response has no Date.
         say: masks key material.
+        names: the vendor's error words, which win over the status, and statuses as text that this vendor alone uses.
     """
     told = read_error_body(body)
-    retry_after = retry_after_s(headers, at=at)
+    if ERROR_HEADER in headers:
+        told = replace(told, code=headers[ERROR_HEADER].partition(":")[0])
+    asked_s = retry_after_s(headers, at=at)
+    retry_after = told.retry_after_s if asked_s is None else asked_s
     quoted = quote(told.message, say)
     sentence = f"the endpoint answered {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
     sentence = f"{sentence}: {quoted}" if quoted else sentence
@@ -77,45 +123,89 @@ def from_status(  # noqa: PLR0911 - one return per row of the vendor's table
             "so put the final address into base_url",
             outcome=Outcome.REJECTED,
         )
+    outcome = told.outcome(names or {}) or (names or {}).get(str(status)) or _by_status(status, told.message, model)
+    return named(outcome, sentence, retry_after_s=retry_after, is_overload=status in OVERLOADED)
+
+
+def named(  # noqa: PLR0911 - one return per branch of the error tree
+    outcome: Outcome, sentence: str, *, retry_after_s: float | None = None, is_overload: bool = False
+) -> ProviderError:
+    """The error of a failure that has been named.
+
+    Args:
+        outcome: what happened; one that a reply cannot have is a ReplyUnreadable.
+        sentence: what to tell a person.
+        retry_after_s: what the endpoint asked for.
+        is_overload: whether it asks for fewer requests; RATE_LIMITED always does.
+    """
+    match outcome:
+        case Outcome.MODEL_GONE:
+            return ModelGone(sentence, outcome=outcome)
+        case Outcome.AUTH | Outcome.QUOTA | Outcome.FILTERED | Outcome.REJECTED:
+            return ProviderRejected(sentence, outcome=outcome)
+        case Outcome.TIMEOUT:
+            return ProviderTimeout(sentence, outcome=outcome)
+        case Outcome.CONNECTION:
+            return ProviderConnection(sentence, outcome=outcome)
+        case Outcome.RATE_LIMITED:
+            return RateLimited(sentence, outcome=outcome, retry_after_s=retry_after_s, is_overload=True)
+        case Outcome.UNAVAILABLE:
+            return ProviderUnavailable(sentence, outcome=outcome, retry_after_s=retry_after_s, is_overload=is_overload)
+        case _:
+            return ReplyUnreadable(sentence, outcome=outcome)
+
+
+def _by_status(status: int, message: str, model: str) -> Outcome:
     if status in {401, 403}:
-        return ProviderRejected(sentence, outcome=Outcome.AUTH)
-    if told.code in GONE_CODES or (status in {404, 410} and _names(told.message, model)):
-        return ModelGone(sentence, outcome=Outcome.MODEL_GONE)
+        return Outcome.AUTH
+    if status == httpx.codes.PAYMENT_REQUIRED:
+        return Outcome.QUOTA
+    if status in {404, 410} and _names(message, model):
+        return Outcome.MODEL_GONE
     if status == httpx.codes.REQUEST_TIMEOUT:
-        return ProviderTimeout(sentence, outcome=Outcome.TIMEOUT)
+        return Outcome.TIMEOUT
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return _limited(told, sentence, retry_after)
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return ProviderUnavailable(sentence, outcome=Outcome.UNAVAILABLE, retry_after_s=retry_after)
-    return ProviderRejected(sentence, outcome=Outcome.REJECTED)
+        return Outcome.RATE_LIMITED
+    return Outcome.UNAVAILABLE if status >= httpx.codes.INTERNAL_SERVER_ERROR else Outcome.REJECTED
 
 
-def from_error_object(error: Json, *, say: Say) -> ProviderError:
-    """Name the failure that an ``error`` inside a status 200 stands for."""
+def from_error_object(error: Json, *, say: Say, names: Mapping[str, Outcome] | None = None) -> ProviderError:
+    """Name the failure that an ``error`` inside a status 200, or inside a stream, stands for.
+
+    Args:
+        error: the error object, or its text.
+        say: masks key material.
+        names: the vendor's error words.
+    """
     told = _told_by({"error": error})
     sentence = f"the endpoint answered 200 around an error: {quote(told.message, say) or 'without a message'}"
     if told.code == "429" or "rate_limit" in f"{told.code} {told.type}":
-        return _limited(told, sentence, None)
-    return ReplyUnreadable(sentence, outcome=Outcome.ERROR_BODY)
+        return named(Outcome.RATE_LIMITED, sentence)
+    is_overload = "overloaded" in f"{told.code} {told.type}"
+    return named(told.outcome(names or {}) or Outcome.ERROR_BODY, sentence, is_overload=is_overload)
 
 
 def from_transport(  # noqa: PLR0911 - one return per family of exceptions
-    error: httpx.HTTPError, *, reply_began: bool, timeout_s: float, say: Say
+    error: httpx.HTTPError, *, reply_began: bool, connection: Connection, say: Say
 ) -> ProviderError:
     """Name the failure that an httpx exception stands for.
 
     Args:
         error: any httpx.HTTPError except HTTPStatusError, which we never raise.
         reply_began: whether a status line had been read; after it a break means a reply cut off.
-        timeout_s: the limit that was set, for the sentence.
+        connection: whose limits of time were set, for the sentence.
         say: masks key material; an httpx message can quote a header.
     """
     why = quote(str(error), say) or type(error).__name__
     match error:
         case httpx.ConnectTimeout():
-            return ProviderConnection("no connection to the endpoint in time", outcome=Outcome.CONNECTION)
+            sentence = f"no connection within {connection.connect_timeout_s:g} s (connect_timeout)"
+            return ProviderConnection(sentence, outcome=Outcome.CONNECTION)
+        case httpx.ReadTimeout() | httpx.WriteTimeout() if connection.read_timeout_s is not None:
+            sentence = f"the endpoint was silent for {connection.read_timeout_s:g} s (read_timeout)"
+            return ProviderTimeout(sentence, outcome=Outcome.TIMEOUT)
         case httpx.TimeoutException():
-            return ProviderTimeout(f"no complete reply within {timeout_s:g} s", outcome=Outcome.TIMEOUT)
+            return too_slow(connection)
         case httpx.DecodingError():
             return ReplyUnreadable(f"the body could not be decompressed: {why}", outcome=Outcome.MALFORMED)
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol():
@@ -124,10 +214,20 @@ def from_transport(  # noqa: PLR0911 - one return per family of exceptions
             )
         case _ if reply_began:
             return ReplyUnreadable(f"the reply broke off: {why}", outcome=Outcome.CUT_OFF)
+        case httpx.ProxyError():
+            return ProviderConnection(f"the proxy did not let the request through: {why}", outcome=Outcome.CONNECTION)
+        case httpx.ConnectError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            sentence = f"the endpoint's certificate is not trusted: {why}; name its authority in ca_file if it is yours"
+            return ProviderConnection(sentence, outcome=Outcome.CONNECTION)
         case httpx.RemoteProtocolError() if "disconnected" not in str(error):
             return ReplyUnreadable(f"the endpoint does not speak HTTP: {why}", outcome=Outcome.MALFORMED)
         case _:
             return ProviderConnection(f"the endpoint could not be reached: {why}", outcome=Outcome.CONNECTION)
+
+
+def too_slow(connection: Connection) -> ProviderTimeout:
+    """The request took longer than all of it may."""
+    return ProviderTimeout(f"no complete reply within {connection.timeout_s:g} s (timeout)", outcome=Outcome.TIMEOUT)
 
 
 def retry_after_s(headers: Mapping[str, str], *, at: datetime) -> float | None:
@@ -182,23 +282,50 @@ def read_error_body(body: bytes) -> ErrorBody:
 def _told_by(document: Json) -> ErrorBody:
     # {"error": {"message", "type", "code"}} is OpenAI's; {"error": "…"}, {"message": "…"} and FastAPI's {"detail": …}
     # are met at compatible servers.
+    if isinstance(document, list) and len(document) == 1 and isinstance(document[0], dict):
+        document = document[0]  # Google, where a stream was asked for
     told = document.get("error", document) if isinstance(document, dict) else document
     if not isinstance(told, dict):
         return ErrorBody(message=told if isinstance(told, str) else json.dumps(told))
     message = told.get("message", told.get("detail", told))
-    code, kind = told.get("code"), told.get("type")
+    inner = told.get("innererror", told.get("inner_error"))
+    inner = inner.get("code") if isinstance(inner, dict) else _noted_by_router(told.get("metadata"))
+    details = told.get("details")  # Anthropic's second word
+    inner = inner or (details.get("error_code") if isinstance(details, dict) else None)
     return ErrorBody(
         message=message if isinstance(message, str) else json.dumps(message),
-        code=None if code is None else str(code),
-        type=None if kind is None else str(kind),
+        code=_word(told.get("code")),
+        type=_word(told.get("type")),
+        status=_word(told.get("status")),
+        inner=_word(inner),
+        reasons=_google_reasons(told.get("details")),
+        retry_after_s=_google_wait_s(told.get("details")),
     )
 
 
-def _limited(told: ErrorBody, sentence: str, retry_after: float | None) -> ProviderError:
-    if "insufficient_quota" in {told.code, told.type}:
-        # Only a person with a credit card can help: further attempts would be noise.
-        return ProviderRejected(sentence, outcome=Outcome.RATE_LIMITED)
-    return RateLimited(sentence, outcome=Outcome.RATE_LIMITED, retry_after_s=retry_after)
+def _google_reasons(details: Json) -> tuple[str, ...]:
+    # Source: google.rpc error_details.proto (ErrorInfo, QuotaFailure, RetryInfo), https://google.aip.dev/193, 2026-11.
+    reasons = [entry["reason"] for entry in objects(details) if isinstance(entry.get("reason"), str)]
+    broken = [violation for entry in objects(details) for violation in objects(entry.get("violations"))]
+    return (*reasons, *(span for violation in broken for span in _SPAN.findall(str(violation.get("quotaId")))))
+
+
+def _google_wait_s(details: Json) -> float | None:
+    waits = (_seconds(str(entry.get("retryDelay")).removesuffix("s")) for entry in objects(details))
+    return next((wait for wait in waits if wait is not None), None)
+
+
+def _noted_by_router(metadata: Json) -> Json:
+    # OpenRouter: why its moderation flagged the prompt, whom it could have asked, or its own word for the kind.
+    if not isinstance(metadata, dict):
+        return None
+    if metadata.get("reasons"):
+        return "content_policy_violation"
+    return "no_allowed_provider" if "available_providers" in metadata else metadata.get("error_type")
+
+
+def _word(value: Json) -> str | None:
+    return None if value is None else str(value)
 
 
 def _names(message: str, model: str) -> bool:

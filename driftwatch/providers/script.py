@@ -238,7 +238,7 @@ def _changes(document: _Document, origin: datetime | None, wrong: partial[Config
 
 def _faults(document: _Document, origin: datetime | None, wrong: partial[ConfigError]) -> tuple[Fault, ...]:
     faults: list[Fault] = []
-    outcomes = [outcome.value for outcome in Outcome if outcome is not Outcome.OK]
+    outcomes = [outcome.value for outcome in Outcome if outcome not in {Outcome.OK, Outcome.NOT_ASKED}]
     for index, entry in enumerate(document.faults):
         start_at = _resolve(entry.from_, origin, wrong, ("faults", index, "from"))
         end_at = None

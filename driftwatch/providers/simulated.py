@@ -44,6 +44,8 @@ _ERRORS: Mapping[Outcome, type[ProviderError]] = {
     Outcome.RATE_LIMITED: RateLimited,
     Outcome.UNAVAILABLE: ProviderUnavailable,
     Outcome.AUTH: ProviderRejected,
+    Outcome.QUOTA: ProviderRejected,
+    Outcome.FILTERED: ProviderRejected,
     Outcome.REJECTED: ProviderRejected,
     Outcome.MODEL_GONE: ModelGone,
 }
@@ -59,6 +61,8 @@ class Simulated:
     Raises:
         ConfigError: the script is missing or not valid.
     """
+
+    unsent: frozenset[str] = frozenset()
 
     def __init__(self, connection: Connection) -> None:
         if connection.script is None:
@@ -94,7 +98,7 @@ class Simulated:
             tool_calls=calls,
             input_tokens=persona.extra_input_tokens + _tokens(" ".join(m.content for m in canary.messages)),
             output_tokens=_tokens(words_out),
-            ttft_s=latency_s * TTFT_SHARE if target.parameters_for(canary).get("stream") is True else None,
+            ttft_s=latency_s * TTFT_SHARE if target.stream else None,
             served_model=persona.served_model or target.model,
             fingerprint=persona.fingerprint,
             request_id=f"sim-{int(draw('request') * 2**48):012x}",
@@ -177,3 +181,12 @@ def _is_json(text: str) -> bool:
         return isinstance(json.loads(text), dict | list)
     except ValueError:
         return False
+
+
+def open_provider(connection: Connection) -> Simulated:
+    """Open it.
+
+    Raises:
+        ConfigError: there is no script, or it is wrong.
+    """
+    return Simulated(connection)

@@ -13,7 +13,7 @@ import pytest
 
 from driftwatch.domain import Canary, Completion, Message, Target
 from driftwatch.providers import Connection
-from driftwatch.providers.openai_compatible import OpenAICompatible
+from driftwatch.providers.openai_compatible import open_provider
 
 KEY = "sk-proj-T3stK3yT3stK3yT3stK3yT3stK3y"
 
@@ -88,7 +88,7 @@ class Asked:
             return in_pieces(answer)
 
         connection = {"base_url": "https://llm.example.org/v1", "read_key": lambda: KEY, **connection}
-        provider = OpenAICompatible(Connection(**connection), transport=httpx.MockTransport(handle))
+        provider = open_provider(Connection(**connection), transport=httpx.MockTransport(handle))
         try:
             return await provider.complete(target or self.target, canary or self.canary, repeat=2, at=self.at)
         finally:

@@ -66,6 +66,15 @@ async def test_a_refusal_is_the_text_when_there_is_no_other(ask, wire) -> None:
     assert got.text == "I'm sorry, I cannot assist with that request."
 
 
+async def test_a_name_without_end_is_cut(ask) -> None:
+    body = {"choices": [{"message": {"content": "x"}, "finish_reason": "y" * 9000}], "model": "z" * 9000}
+
+    got = await ask(httpx.Response(200, json=body, headers={"x-request-id": "r" * 9000}))
+
+    assert {len(got.served_model), len(got.finish_reason)} == {1000}
+    assert len(got.request_id) == 200
+
+
 async def test_content_parts_are_joined_and_thinking_is_left_out(ask, wire) -> None:
     got = await ask(httpx.Response(200, content=wire("chat_parts.json")))
 
@@ -148,7 +157,7 @@ async def test_json_of_another_shape_is_malformed(body, ask) -> None:
 
 
 async def test_a_stream_is_read_as_the_reply_it_would_have_been(ask, wire, target) -> None:
-    target = replace(target, parameters={"stream": True})
+    target = replace(target, stream=True)
 
     got = await ask(httpx.Response(200, content=wire("stream.sse"), headers=SSE), target=target)
 
@@ -173,7 +182,7 @@ async def test_tool_calls_are_put_together_from_their_pieces(ask, wire) -> None:
 
 
 async def test_an_endpoint_that_ignores_streaming_is_read_all_the_same(ask, wire, target) -> None:
-    target = replace(target, parameters={"stream": True})
+    target = replace(target, stream=True)
 
     got = await ask(httpx.Response(200, content=wire("chat.json")), target=target)
 
@@ -205,6 +214,43 @@ async def test_a_missing_done_is_no_failure_once_the_finish_reason_came(ask) -> 
     got = await ask(httpx.Response(200, content=body, headers=SSE))
 
     assert (got.text, got.finish_reason) == ("a", "length")
+
+
+async def test_a_role_or_a_finish_reason_that_comes_twice_changes_nothing(ask) -> None:
+    role, end = piece({"role": "assistant", "content": ""}), piece({}, finish_reason="stop")
+
+    got = await ask(httpx.Response(200, content=role + role + piece({"content": "a"}) + end + end + DONE, headers=SSE))
+
+    assert (got.text, got.finish_reason) == ("a", "stop")
+
+
+async def test_the_last_finish_reason_counts(ask) -> None:
+    body = (
+        piece({"content": "a"}) + piece({}, finish_reason="stop") + piece(None, finish_reason="content_filter") + DONE
+    )
+
+    got = await ask(httpx.Response(200, content=body, headers=SSE))
+
+    assert (got.text, got.finish_reason) == ("a", "content_filter")
+
+
+async def test_what_comes_after_done_is_not_looked_at(ask) -> None:
+    body = piece({"content": "a"}, finish_reason="stop") + DONE + b"data: {oops\n\n" + DONE
+
+    got = await ask(httpx.Response(200, content=body, headers=SSE))
+
+    assert (got.text, got.finish_reason) == ("a", "stop")
+
+
+async def test_numbers_that_are_no_json_cost_only_themselves(ask) -> None:
+    entries = b'[{"token": "a", "logprob": NaN, "top_logprobs": []}]'
+    body = (
+        b'{"choices": [{"message": {"content": "a"}, "finish_reason": "stop", "logprobs": {"content": %b}}]}' % entries
+    )
+
+    got = await ask(httpx.Response(200, content=body))
+
+    assert (got.text, got.logprobs) == ("a", None)
 
 
 async def test_a_streamed_refusal_is_the_text(ask) -> None:

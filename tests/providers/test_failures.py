@@ -21,6 +21,7 @@ from driftwatch.errors import (
     RateLimited,
     ReplyUnreadable,
 )
+from driftwatch.providers import Connection
 from driftwatch.providers.failures import MESSAGE_CHARS, from_transport, retry_after_s
 from driftwatch.providers.masking import mask
 
@@ -49,7 +50,7 @@ def told(message: str, **more: object) -> dict[str, object]:
         (413, {}, ProviderRejected, Outcome.REJECTED),
         (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, ProviderRejected, Outcome.REJECTED),
         (429, told("Rate limit reached", code="rate_limit_exceeded"), RateLimited, Outcome.RATE_LIMITED),
-        (429, told("You exceeded your quota", code="insufficient_quota"), ProviderRejected, Outcome.RATE_LIMITED),
+        (429, told("You exceeded your quota", code="insufficient_quota"), ProviderRejected, Outcome.QUOTA),
         (500, told("The server had an error"), ProviderUnavailable, Outcome.UNAVAILABLE),
         (503, "overloaded", ProviderUnavailable, Outcome.UNAVAILABLE),
         (529, told("Overloaded", type="overloaded_error"), ProviderUnavailable, Outcome.UNAVAILABLE),
@@ -137,7 +138,7 @@ async def test_a_body_without_end_is_cut_without_filling_the_memory(ask) -> None
         with pytest.raises(ReplyUnreadable, match="larger than 8 MB") as caught:
             await ask(httpx.Response(200, headers=headers, stream=Endless()))
 
-        assert caught.value.outcome is Outcome.MALFORMED
+        assert caught.value.outcome is Outcome.TOO_LARGE
     assert served == 2 * (8 * 2**20 // 2**16 + 1)
 
 
@@ -201,7 +202,7 @@ def httpx_errors() -> list[type[httpx.HTTPError]]:
 @pytest.mark.parametrize("kind", httpx_errors())
 @pytest.mark.parametrize("reply_began", [False, True])
 def test_no_httpx_exception_is_unmapped(kind, reply_began) -> None:
-    got = from_transport(kind("why"), reply_began=reply_began, timeout_s=60, say=mask)
+    got = from_transport(kind("why"), reply_began=reply_began, connection=Connection(), say=mask)
 
     assert isinstance(got, ProviderError)
     assert got.outcome is not Outcome.OK
@@ -254,6 +255,16 @@ async def test_an_echoed_key_is_masked_wherever_it_is_echoed(status, where, ask,
 
     assert key not in shown(caught.value) + str(logs)
     assert key[:12] not in shown(caught.value) + str(logs)
+
+
+async def test_a_secret_is_masked_without_its_scheme_and_a_flag_leaves_sentences_readable(ask, key) -> None:
+    headers = {"authorization": "Token t0k3n-of-mine", "x-flag": "1"}
+    answer = httpx.Response(400, json=told("10 of 11 parameters are fine, t0k3n-of-mine is not"))
+
+    with pytest.raises(ProviderRejected) as caught:
+        await ask(answer, read_headers=lambda: headers)
+
+    assert str(caught.value) == "the endpoint answered 400 Bad Request: 10 of 11 parameters are fine, *** is not"
 
 
 @given(

@@ -157,7 +157,7 @@ async def test_metadata_is_the_persona_s(target, canary, at) -> None:
 
 
 async def test_a_streaming_target_gets_a_time_to_the_first_token(target, canary, at) -> None:
-    target = replace(target, parameters={"stream": True})
+    target = replace(target, stream=True)
 
     got = await provider({"a": {}}).complete(target, canary, repeat=0, at=at)
 
@@ -193,7 +193,7 @@ async def test_a_scripted_tool_call_is_served_as_one(target, canary, at) -> None
     assert (got.text, got.finish_reason) == ("", "tool_calls")
 
 
-@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.OK])
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome not in {Outcome.OK, Outcome.NOT_ASKED}])
 async def test_a_fault_raises_the_error_of_its_outcome(outcome, target, canary, at) -> None:
     fault = {"from": at, "until": at + HOUR, "outcome": outcome.value, "retry_after_s": 0.5}
     simulated = provider({"a": {}}, faults=[fault])
@@ -203,7 +203,7 @@ async def test_a_fault_raises_the_error_of_its_outcome(outcome, target, canary, 
 
     assert caught.value.outcome is outcome
     assert caught.value.retry_after_s == 0.5
-    unreadable = {"empty_body", "not_json", "malformed", "error_body", "cut_off"}
+    unreadable = {"empty_body", "not_json", "malformed", "error_body", "cut_off", "too_large"}
     assert isinstance(caught.value, ReplyUnreadable) == (outcome.value in unreadable)
     for other in (at - timedelta(seconds=1), at + HOUR):
         assert (await simulated.complete(target, canary, repeat=0, at=other)).is_ok
