@@ -44,7 +44,9 @@ def slot_at(target: Target, at: datetime) -> Slot:
     """The slot that ``at`` lies in.
 
     Slots lie on a grid of whole intervals since 1970-01-01T00:00Z, so that every replica and every restart
-    computes the same ones. The jitter is a hash of target and slot: spread over the fleet, equal on every machine.
+    computes the same ones. The jitter is drawn evenly, by a hash whose seed is the target's name and the slot: equal on
+    every machine, spread over the fleet, and another at every slot, so that what an endpoint does at a fixed minute of
+    the hour is neither always met nor never.
     """
     # In whole microseconds: with floats a slot's own beginning can fall into the slot before it.
     interval = timedelta(seconds=target.interval_s)

@@ -48,7 +48,7 @@ A = budget.threshold(runs_per_year=RUNS_PER_YEAR, chance_of_any_per_year=0.1)
 MODELS = (
     ("cheap", "groq", "llama-3.1-8b-instant"),
     ("cheap", "openai", "gpt-4.1-nano"),
-    ("cheap", "google", "gemini-2.5-flash-lite"),
+    ("cheap", "gemini", "gemini-2.5-flash-lite"),
     ("cheap", "openai", "gpt-4o-mini"),
     ("mid", "deepseek", "deepseek-chat"),
     ("mid", "anthropic", "claude-haiku-4-5"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -70,6 +71,53 @@ class Puppet:
 
     async def aclose(self) -> None:
         """Nothing to close."""
+
+
+IDLE_STEPS = 50
+"""Steps of the event loop without a new wait after which nobody has anything to do but to wait."""
+
+
+class FakeTime:
+    """Time that passes only when everybody waits: hours of pauses in milliseconds, to the second."""
+
+    def __init__(self) -> None:
+        self.t = 1000.0
+        self.slept: list[float] = []
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._idle_for = 0
+        self._is_pumping = False
+
+    def now_s(self) -> float:
+        return self.t
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        heapq.heappush(self._waiting, (self.t + seconds, len(self.slept), woken))
+        self._idle_for = 0
+        if not self._is_pumping:
+            self._is_pumping = True
+            loop.call_soon(self._pump)
+        await woken
+
+    def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle_for += 1
+        if self._idle_for > IDLE_STEPS:
+            until, _, woken = heapq.heappop(self._waiting)
+            if not woken.done():
+                self.t = max(self.t, until)
+                woken.set_result(None)
+            self._idle_for = 0
+        self._is_pumping = bool(self._waiting)
+        if self._is_pumping:
+            loop.call_soon(self._pump)
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
 
 
 @pytest.fixture

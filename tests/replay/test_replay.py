@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-import stamina
 import structlog
 
 from driftwatch.clock import stopwatch
@@ -18,7 +17,6 @@ from driftwatch.errors import (
     ProviderError,
     ProviderRejected,
     ProviderTimeout,
-    ProviderUnavailable,
     RateLimited,
 )
 from driftwatch.providers import PROVIDERS, Connection
@@ -28,11 +26,12 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def run(target, puppet, at):
+def run(target, puppet, at, fake_time):
     """Replay the target's canaries: ``await run()``; keywords replace the arguments."""
 
     async def run(**changed) -> tuple[Completion, ...]:
-        arguments = {"at": at, "gate": Gate(4), "retry": RetryPolicy(attempts=3), "deadline_s": 30.0} | changed
+        gate = Gate(4, timing=fake_time)
+        arguments = {"at": at, "gate": gate, "retry": RetryPolicy(attempts=3), "deadline_s": 30.0} | changed
         who, whom = arguments.pop("target", target), arguments.pop("provider", puppet)
         return await replay(who, whom, **arguments)
 
@@ -157,14 +156,14 @@ async def test_targets_share_their_gate(run, puppet, target) -> None:
     assert puppet.max_in_flight == 2
 
 
-async def test_a_request_that_waits_to_be_retried_leaves_its_place_to_others(run, puppet) -> None:
-    async def first_is_limited(canary, repeat, attempt) -> None:
+async def test_a_request_that_backs_off_leaves_its_place_to_others(run, puppet, fake_time) -> None:
+    async def first_fails(canary, repeat, attempt) -> None:
         if canary.id == "core/c0" and attempt == 1:
-            raise limited(0.2)
+            raise ProviderConnection("refused", outcome=Outcome.CONNECTION)
 
-    puppet.behave = first_is_limited
+    puppet.behave = first_fails
 
-    got = await run(gate=Gate(1))
+    got = await run(gate=Gate(1, timing=fake_time))
 
     assert puppet.asked[-1] == ("core/c0", 0)
     assert all(c.is_ok for c in got)
@@ -215,52 +214,6 @@ async def test_what_is_not_retryable_is_asked_once(error, run, puppet) -> None:
     assert {(c.outcome, c.attempts) for c in got} == {(error.outcome, 1)}
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        limited(),
-        ProviderUnavailable("503", outcome=Outcome.UNAVAILABLE, retry_after_s=0.0),
-        ProviderConnection("refused", outcome=Outcome.CONNECTION, retry_after_s=0.0),
-    ],
-)
-async def test_a_transport_failure_is_retried_and_the_attempts_are_counted(error, run, puppet) -> None:
-    async def twice(canary, repeat, attempt) -> None:
-        if attempt <= 2:
-            raise error
-
-    puppet.behave = twice
-
-    recovered = await run()
-    puppet.behave = always(error)
-    puppet.asked.clear()
-    given_up = await run()
-
-    assert {(c.outcome, c.attempts) for c in recovered} == {(Outcome.OK, 3)}
-    assert {(c.outcome, c.attempts) for c in given_up} == {(error.outcome, 3)}
-    assert len(puppet.asked) == 18
-
-
-async def test_without_a_retry_after_the_wait_is_stamina_s(run, puppet) -> None:
-    puppet.behave = always(limited(None))
-
-    with stamina.set_testing(True, attempts=5, cap=True):
-        got = await run(retry=RetryPolicy(attempts=4))
-
-    assert {(c.outcome, c.attempts) for c in got} == {(Outcome.RATE_LIMITED, 4)}
-
-
-@pytest.mark.parametrize(("asked_s", "max_wait_s", "expected_s"), [(0.15, 60.0, 0.15), (3600.0, 0.1, 0.1)])
-async def test_the_wait_is_what_the_endpoint_asks_for_within_bounds(
-    asked_s, max_wait_s, expected_s, run, puppet
-) -> None:
-    puppet.behave = always(limited(asked_s))
-    elapsed_s = stopwatch()
-
-    await run(retry=RetryPolicy(attempts=2, max_wait_s=max_wait_s))
-
-    assert expected_s <= elapsed_s() < expected_s + 0.5
-
-
 async def test_the_latency_of_a_failure_does_not_include_our_own_waiting(run, puppet) -> None:
     async def fail_slowly(*_: object) -> None:
         await asyncio.sleep(0.02)
@@ -268,7 +221,7 @@ async def test_the_latency_of_a_failure_does_not_include_our_own_waiting(run, pu
 
     puppet.behave = fail_slowly
 
-    got = await run(retry=RetryPolicy(attempts=2), gate=Gate(8))
+    got = await run(retry=RetryPolicy(attempts=2), gate=Gate(8))  # in real time
 
     assert all(0.015 < c.latency_s < 0.1 for c in got)
 
@@ -290,7 +243,8 @@ async def test_retry_after_is_kept_to_against_a_real_server(run, target) -> None
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         provider = PROVIDERS["openai_compatible"](Connection(base_url=f"http://127.0.0.1:{port}/v1"))
-        (got,) = await run(provider=provider, target=replace(target, canaries=target.canaries[:1]))
+        one = replace(target, canaries=target.canaries[:1])
+        (got,) = await run(provider=provider, target=one, gate=Gate(4))  # in real time
         await provider.aclose()
 
     assert (got.outcome, got.attempts, got.text) == (Outcome.OK, 2, "hello")
@@ -328,7 +282,7 @@ async def test_a_bug_in_a_provider_is_logged_and_becomes_a_completion(error, run
 # ---------------------------------------------------------------- the deadline
 
 
-async def test_what_is_not_done_by_the_deadline_is_a_timeout_that_says_so(run, puppet) -> None:
+async def test_what_is_not_done_by_the_deadline_is_a_timeout_that_says_so(run, puppet) -> None:  # in real time
     async def hang(canary, repeat, attempt) -> None:
         if canary.id != "core/c0":
             await asyncio.sleep(60)
@@ -355,26 +309,6 @@ async def test_what_is_not_done_by_the_deadline_is_a_timeout_that_says_so(run, p
     assert puppet.in_flight == 0
 
 
-async def test_a_wait_beyond_the_deadline_is_not_begun_and_keeps_the_true_outcome(run, puppet) -> None:
-    puppet.behave = always(limited(20.0))
-    elapsed_s = stopwatch()
-
-    got = await run(deadline_s=10.0)
-
-    assert elapsed_s() < 1.0
-    assert {(c.outcome, c.attempts) for c in got} == {(Outcome.RATE_LIMITED, 1)}
-
-
-async def test_a_deadline_during_back_off_keeps_the_true_outcome(run, puppet) -> None:
-    # stamina's own back-off is 0.1 … 1.1 s; the deadline falls inside the first.
-    puppet.behave = always(ProviderConnection("refused", outcome=Outcome.CONNECTION))
-
-    got = await run(deadline_s=0.09)
-
-    assert {c.outcome for c in got} == {Outcome.CONNECTION}
-    assert {c.error for c in got} == {"refused; the run's limit of 0.09 s left no time to ask again"}
-
-
 # ---------------------------------------------------------------- cancellation
 
 
@@ -396,8 +330,8 @@ async def test_cancelling_a_run_leaves_no_task_behind(run, puppet) -> None:
 
 
 async def test_cancelling_a_run_that_backs_off_does_not_ask_again(run, puppet) -> None:
-    puppet.behave = always(limited(5.0))
-    running = asyncio.create_task(run())
+    puppet.behave = always(ProviderConnection("refused", outcome=Outcome.CONNECTION))
+    running = asyncio.create_task(run(gate=Gate(8)))
     await asyncio.sleep(0.02)
 
     running.cancel()

@@ -54,6 +54,25 @@ def test_the_jitter_spreads_a_fleet_over_its_whole_range(make_target, at):
     assert sum(by_minute) == 200
 
 
+def test_a_thousand_targets_of_one_interval_do_not_start_in_one_minute(make_target, at):
+    hour = slot_at(make_target(3600), at).scheduled_at
+    starts = [slot_at(make_target(3600, 360, f"t{i}"), at).start_at for i in range(1000)]
+    by_minute = [sum((start - hour) // timedelta(minutes=1) == minute for start in starts) for minute in range(6)]
+    # 1,000 over six minutes: 167 ± 5 standard deviations of 11.8.
+    assert all(107 <= n <= 226 for n in by_minute)
+    assert {slot_at(make_target(3600, 0, f"t{i}"), at).start_at for i in range(1000)} == {hour}
+
+
+def test_a_target_starts_at_another_minute_in_every_slot(make_target, at):
+    target = make_target(3600, 3599)
+    slots = [slot_at(target, at + timedelta(hours=hour)) for hour in range(200)]
+    by_quarter = [
+        sum((slot.start_at - slot.scheduled_at) // timedelta(minutes=15) == q for slot in slots) for q in range(4)
+    ]
+    # 200 over four quarters: 50 ± 4 standard deviations of 6.1.
+    assert all(25 <= n <= 75 for n in by_quarter)
+
+
 def test_slots_lie_on_whole_intervals_since_1970(make_target):
     slot = slot_at(make_target(7200), datetime(2026, 3, 16, 9, 59, tzinfo=UTC))
     assert slot.scheduled_at == datetime(2026, 3, 16, 8, tzinfo=UTC)
