@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,11 +17,11 @@ from driftwatch.clock import Clock, SimulatedClock, WallClock, stopwatch
 from driftwatch.config import Settings
 from driftwatch.domain import Target, Verdict
 from driftwatch.errors import DriftwatchError
-from driftwatch.pipeline import Line, Pipeline
-from driftwatch.providers import PROVIDERS, Provider
-from driftwatch.replay import Gate, RetryPolicy
+from driftwatch.lines import Lines
+from driftwatch.pipeline import Pipeline
 from driftwatch.schedule import MAX_NAP_S, Scheduler, Slot, due, next_start, slot_at
 from driftwatch.score import open_embedder
+from driftwatch.spending import OverBudget, Pause, Pauses
 from driftwatch.store import Store
 
 log = structlog.get_logger()
@@ -46,6 +46,8 @@ class Health:
     last_tick_age_s: float | None
     targets: int
     runs_in_flight: int
+    paused: Mapping[str, str] = field(default_factory=dict)
+    """Target name → the sentence of the budget that it waits for; a watch that keeps to its budget is well."""
 
 
 def build_targets(settings: Settings) -> tuple[Target, ...]:
@@ -86,9 +88,8 @@ class App:
         self._on_verdict = on_verdict
         self.targets = build_targets(settings)
         self.clock = clock if clock is not None else _clock(settings)
-        self._providers: dict[str, Provider] = {}
-        self._gates: dict[tuple[str, str | None], Gate] = {}
-        self.lines = {target.name: self._line(target, env) for target in self.targets}
+        self._lines = Lines(settings, env, self.clock)
+        self.lines = {target.name: self._lines.of(target) for target in self.targets}
         self._notifiers = wiring.notifiers(settings, env, write)
         self.store = Store.open(settings.store, clock=self.clock)
         if isinstance(self.clock, SimulatedClock):
@@ -105,8 +106,13 @@ class App:
             self.store.close()
             raise
         self.pipeline = Pipeline(
-            store=self.store, lines=self.lines, embedder=embedder, failure_threshold=settings.failure_threshold
+            store=self.store,
+            lines=self.lines,
+            embedder=embedder,
+            failure_threshold=settings.failure_threshold,
+            accounts={target.name: wiring.account(target, settings) for target in self.targets},
         )
+        self._pauses = Pauses()
         self._bursts = Bursts(self.store)
         self._in_flight: dict[str, tuple[Slot, asyncio.Task[None]]] = {}
         self._broken_off: dict[str, tuple[Slot, str]] = {}
@@ -149,8 +155,7 @@ class App:
     async def close(self) -> None:
         """Release connections and the database."""
         try:
-            for provider in self._providers.values():
-                await provider.aclose()
+            await self._lines.close()
         finally:
             self.store.close()
 
@@ -175,7 +180,12 @@ class App:
             last_tick_age_s=age_s,
             targets=len(self.targets),
             runs_in_flight=len(self._in_flight),
+            paused={name: pause.sentence for name, pause in self.paused().items()},
         )
+
+    def paused(self) -> dict[str, Pause]:
+        """Target name → why it is not asked for the time being, as far as this process has tried; from any thread."""
+        return self._pauses.standing(self.clock.now())
 
     # ------------------------------------------------------------ what is due, once
 
@@ -187,7 +197,7 @@ class App:
             now: run them even when they are not due, outside the schedule's grid.
 
         Returns:
-            The verdict of every run made; a target that was not due is absent.
+            The verdict of every run made; a target that was not due, or is paused by its budget, is absent.
 
         Raises:
             DriftwatchError: a run broke off; the others were made and told all the same.
@@ -203,16 +213,28 @@ class App:
             follow_ups = await asyncio.to_thread(self._bursts.follow_ups, wanted, last, at)
             slots = due([_without_jitter(target) for target in wanted], last, at, follow_ups)
         by_name = {target.name: target for target in wanted}
-        verdicts = await asyncio.gather(
-            *(self.pipeline.run(by_name[slot.target], scheduled_at=slot.scheduled_at, at=at) for slot in slots),
-            return_exceptions=True,
-        )
-        await self.deliver()
         made: dict[str, Verdict | None] = {}
-        for slot, verdict in zip(slots, verdicts, strict=True):
-            if isinstance(verdict, BaseException):
-                raise verdict
-            made[slot.target] = verdict
+        trouble: list[BaseException] = []
+        while slots:
+            verdicts = await asyncio.gather(
+                *(self.pipeline.run(by_name[slot.target], scheduled_at=slot.scheduled_at, at=at) for slot in slots),
+                return_exceptions=True,
+            )
+            waiting = []
+            for slot, verdict in zip(slots, verdicts, strict=True):
+                if isinstance(verdict, OverBudget):
+                    self._pauses.begin(verdict.pause)
+                    waiting += [slot] if verdict.pause.is_passing else []
+                elif isinstance(verdict, BaseException):
+                    trouble.append(verdict)
+                else:
+                    self._pauses.end(slot.target)
+                    made[slot.target] = verdict
+            # What waits for the money set aside for others gets its turn when they are done.
+            slots = waiting if len(waiting) < len(slots) else []
+        await self.deliver()
+        if trouble:
+            raise trouble[0]
         return made
 
     async def deliver(self) -> None:
@@ -223,26 +245,6 @@ class App:
                 pass
 
     # ------------------------------------------------------------ private
-
-    def _line(self, target: Target, env: Mapping[str, str]) -> Line:
-        wanted = self.settings.targets[target.name]
-        provider = PROVIDERS[target.provider](wiring.connection(wanted, env))
-        self._providers[target.name] = provider
-        return Line(
-            provider=provider,
-            gate=self._gate(target),
-            retry=RetryPolicy(attempts=wanted.attempts),
-            deadline_s=max(120.0, 0.8 * target.interval_s),
-            price=wiring.price(wanted, target),
-        )
-
-    def _gate(self, target: Target) -> Gate:
-        """One gate for all targets of an endpoint, as wide as the most careful of them asks."""
-        endpoint = (target.provider, target.base_url)
-        if endpoint not in self._gates:
-            siblings = [t for t in self.targets if (t.provider, t.base_url) == endpoint]
-            self._gates[endpoint] = Gate(min(self.settings.targets[t.name].concurrency for t in siblings))
-        return self._gates[endpoint]
 
     async def _tick(self, at: datetime) -> datetime | None:
         """Start what is due; say when to look again."""
@@ -260,7 +262,8 @@ class App:
             )
             if self._stop.is_set():
                 return None  # a run begun now would be missed by the drain
-            for slot in slots:
+            paused = self._pauses.standing(at)
+            for slot in (slot for slot in slots if slot.target not in paused):
                 task = asyncio.create_task(self._run(by_name[slot.target], slot, at))
                 self._in_flight[slot.target] = (slot, task)
             if simulation is not None:
@@ -270,7 +273,10 @@ class App:
             await self._keep_house(at)
             last = await self._last_runs(self.targets, at)
             follow_ups = await asyncio.to_thread(self._bursts.follow_ups, self.targets, last, at)
-            return next_start(self.targets, last, at, follow_ups)
+            paused = self._pauses.standing(at)
+            asked = [target for target in self.targets if target.name not in paused]
+            starts = [next_start(asked, last, at, follow_ups), *(pause.again_at for pause in paused.values())]
+            return min((start for start in starts if start is not None), default=None)
 
     async def _last_runs(self, targets: Sequence[Target], at: datetime) -> dict[str, datetime]:
         """Target name → the slot before which nothing is due any more."""
@@ -294,9 +300,13 @@ class App:
         try:
             verdict = await self.pipeline.run(target, scheduled_at=slot.scheduled_at, at=at)
             self._broken_off.pop(target.name, None)
+            self._pauses.end(target.name)
             if verdict is not None and self._on_verdict is not None:
                 self._on_verdict(verdict)
             await self._tell()
+        except OverBudget as error:
+            # The slot is not claimed: it is due as soon as it can be paid.
+            self._pauses.begin(error.pause)
         except Exception as error:
             # One target's trouble must not end the watch over the others. A slot that was claimed stays a gap; one that
             # was not is still due at the next look.
@@ -383,16 +393,3 @@ def _without_jitter(target: Target) -> Target:
 
 def _clock(settings: Settings) -> Clock:
     return SimulatedClock(settings.simulation.start) if settings.simulation else WallClock()
-
-
-def check_scripts(settings: Settings) -> None:
-    """Read every simulated target's script.
-
-    Raises:
-        ConfigError: one is wrong.
-    """
-    from driftwatch.providers.script import validate_script  # noqa: PLC0415 - only simulated targets need it
-
-    for wanted in settings.targets.values():
-        if wanted.script is not None:
-            validate_script(wiring.script(wanted.script), file=str(wanted.script))

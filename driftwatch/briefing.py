@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from driftwatch import lifecycle
 from driftwatch.alert.evidence import Change, EffectSize, KindOfChange, Pair, build
 from driftwatch.domain import (
     Baseline,
@@ -19,6 +20,7 @@ from driftwatch.domain import (
 )
 from driftwatch.score import Explanation, explain, medoid
 from driftwatch.store import Store
+from driftwatch.usage import is_stopped
 
 MAX_RUNS_COMPARED = 40
 """Completions of at most this many runs since the onset are read: enough for stable shares, cheap to load."""
@@ -152,11 +154,16 @@ def _availability(
 ) -> Mapping[str, Json]:
     stored = store.completions([run.id for run in failing])
     completions = [completion for run in failing for completion in stored.get(run.id, ())]
+    # However far ahead it was announced.
+    announced = lifecycle.ending(
+        store.lookup(target.name), model=target.model, at=verdict.at, notice_days=lifecycle.ANY_DAYS
+    )
     return build(
         Kind.AVAILABILITY,
         target=target,
         verdict=verdict,
         baseline=baseline,
-        failures=[completion for completion in completions if not completion.is_ok],
+        changes=[f"The endpoint {announced}."] if announced else (),
+        failures=[c for c in completions if not c.is_ok and not is_stopped(c)],
         failing_since=failing[0].scheduled_at,
     )

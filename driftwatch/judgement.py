@@ -26,6 +26,7 @@ from driftwatch.domain import (
 )
 from driftwatch.score import CHANNELS
 from driftwatch.store import Store
+from driftwatch.usage import is_stopped
 
 MAX_FAILURE_SHARE = 0.2
 """A run with a larger share of failed completions has no verdict. Source: docs/architecture.md, invariants."""
@@ -191,13 +192,22 @@ def weigh(store: Store, target: Target, baseline: Baseline, run: Run, seen: Seen
         for finding in told
         for evidence in _channel_evidence(store, baseline, finding, seen, rows=(calibration, watched))
     )
-    state, reason = _state(target, run, kinds, channels, n_watched=seen.n_watched)
+    stop = stopped(store, run) if run.failure_share > MAX_FAILURE_SHARE else None
+    state, reason = _state(target, run, kinds, channels, n_watched=seen.n_watched, stop=stop)
     return Weighed(state=state, reason=reason, kinds=kinds, channels=channels)
 
 
 def _state(
-    target: Target, run: Run, kinds: Sequence[KindEvidence], channels: Sequence[ChannelEvidence], *, n_watched: int
+    target: Target,
+    run: Run,
+    kinds: Sequence[KindEvidence],
+    channels: Sequence[ChannelEvidence],
+    *,
+    n_watched: int,
+    stop: str | None,
 ) -> tuple[State, str]:
+    if stop is not None:
+        return State.INCONCLUSIVE, f"no verdict: {stop}"
     if run.failure_share > MAX_FAILURE_SHARE:
         return State.INCONCLUSIVE, f"no verdict: {failures_of(run)}, more than {MAX_FAILURE_SHARE:.0%}"
     if not channels:
@@ -231,6 +241,26 @@ def _state(
         f"evidence {most.evidence:,.1f} of {most.threshold:,.0f} after {n_watched} run{'s' if n_watched != 1 else ''}"
     )
     return State.STABLE, f"{reason}; {amends}" if amends else reason
+
+
+def stopped(store: Store, run: Run) -> str | None:
+    """Why a budget ended a run early, which says nothing of the endpoint.
+
+    Args:
+        store: read only.
+        run: stored with its completions.
+
+    Returns:
+        One sentence; None when no budget did, and when too many of the requests that were made failed.
+    """
+    if not run.n_failed:
+        return None
+    completions = store.completions([run.id])[run.id]
+    made = [completion for completion in completions if not is_stopped(completion)]
+    if len(made) == len(completions) or sum(not c.is_ok for c in made) > MAX_FAILURE_SHARE * len(made):
+        return None
+    sentence = next(completion.error for completion in completions if is_stopped(completion))
+    return f"{sentence}; {len(made)} of {len(completions)} requests were made"
 
 
 def failures_of(run: Run) -> str:

@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 
-from driftwatch import tripwires
+import structlog
+
+from driftwatch import lifecycle, tripwires
 from driftwatch.alert.text import when
-from driftwatch.domain import Baseline, Level, Purpose, Run, Target, Told, Tripwire, Verdict
+from driftwatch.domain import Baseline, Level, Purpose, Run, Target, Told, Tripwire, Verdict, Wire
+from driftwatch.errors import DriftwatchError
+from driftwatch.providers import Provider
+from driftwatch.providers.listing import WITHOUT, Lists
 from driftwatch.store import Store
+
+log = structlog.get_logger()
 
 LOOKED_BACK = 3
 """Verdicts among which the one before a run is looked for; more only when runs are judged out of order."""
+
+LOOK_EVERY = timedelta(days=1)
+"""How often an endpoint's list of models is read on behalf of one target: ends are announced weeks ahead."""
+
+LOOK_S = 10.0
+"""The longest a run waits for that list, s."""
+
+
+async def look(store: Store, target: Target, provider: Provider, *, at: datetime) -> None:
+    """Look the target's model up in the endpoint's list of models, once a day at most; never fails.
+
+    One GET that no vendor charges for: it is no canary, and counts in no budget. Made before a run's canaries, so that
+    nothing paid for is lost when the process is stopped meanwhile, and on a connection that none of them uses.
+
+    Args:
+        store: remembers what was told, and when somebody looked, told or not.
+        target: whose model.
+        provider: of the target.
+        at: aware; the run's time.
+    """
+    is_off = target.tripwires.get(Wire.RETIREMENT, Level.OFF) is Level.OFF
+    if is_off or target.provider in WITHOUT or not isinstance(provider, Lists):
+        return
+    source = f"{target.provider} {target.base_url or ''}".partition("?")[0].strip()
+    try:
+        known = await asyncio.to_thread(store.lookup, target.name)
+        is_same = known is not None and (known.model, known.source) == (target.model, source)
+        if known is not None and is_same and timedelta() <= at - known.looked_at < LOOK_EVERY:
+            return
+        listing = None
+        try:
+            async with asyncio.timeout(LOOK_S):
+                listing = await provider.listed(target)
+        except (DriftwatchError, TimeoutError) as error:
+            log.debug("listing.unread", target=target.name, error=str(error) or "no answer in time")
+        await asyncio.to_thread(store.looked, target.name, model=target.model, source=source, listing=listing, at=at)
+    except DriftwatchError as error:
+        log.debug("listing.not_kept", target=target.name, error=str(error))
 
 
 def with_tripwires(
@@ -26,19 +73,28 @@ def with_tripwires(
         baseline: what the run is compared to.
         run: stored with its completions.
         verdict: of the run.
-        known: what the baseline tells, from ``known_to``. An anchor run trips nothing: it is what is known.
+        known: what the baseline tells, from ``known_to``. An anchor run is what is known, and trips only what does not
+            depend on it: an announced end, and another upstream than the pinned one.
     """
-    if run.purpose is Purpose.ANCHOR or all(level is Level.OFF for level in target.tripwires.values()):
+    levels = {wire: level for wire, level in target.tripwires.items() if level is not Level.OFF}
+    pinned = target.options.get("upstream")
+    pinned = pinned if isinstance(pinned, str) else None
+    if run.purpose is Purpose.ANCHOR:
+        # What is known is being collected; an end is announced, and a pin broken, whatever is known.
+        levels = {w: lv for w, lv in levels.items() if w in tripwires.ANNOUNCED or (pinned and w is Wire.UPSTREAM)}
+    if not levels:
         return verdict
     told = store.told(run_ids=[run.id])
     standing, is_restored = _standing(store, baseline, run)
     trip = partial(
         tripwires.trip,
-        tripwires.without(known, told) if run.purpose is Purpose.CALIBRATION else known,
+        known if run.purpose is Purpose.WATCH else tripwires.without(known, told),
         told,
-        levels=target.tripwires,
+        levels=levels,
         standing=standing,
         at=run.scheduled_at,
+        pinned=pinned,
+        ending=_ending(store, target, run) if Wire.RETIREMENT in levels else None,
     )
     found = trip()
     stood = {(tripped.wire, value) for tripped in standing for value in tripped.after}
@@ -56,6 +112,15 @@ def known_to(store: Store, baseline: Baseline) -> list[Told]:
     return store.told(baseline_id=baseline.id)
 
 
+def _ending(store: Store, target: Target, run: Run) -> str | None:
+    return lifecycle.ending(
+        store.lookup(target.name),
+        model=target.model,
+        at=run.scheduled_at,
+        notice_days=target.retirement_notice_days,
+    )
+
+
 def _standing(store: Store, baseline: Baseline, run: Run) -> tuple[tuple[Tripwire, ...], bool]:
     """The tripwires of the verdict before a run, and whether that one was about another baseline."""
     recent = store.verdicts(run.target, limit=LOOKED_BACK)
@@ -63,5 +128,6 @@ def _standing(store: Store, baseline: Baseline, run: Run) -> tuple[tuple[Tripwir
     if before is None:
         return (), False
     if before.baseline_id != baseline.id:
-        return (), True
+        # Whatever the baseline: what was announced stays announced, and has been told.
+        return tuple(tripped for tripped in before.tripwires if tripped.wire in tripwires.ANNOUNCED), True
     return before.tripwires, False

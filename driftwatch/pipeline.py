@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
 from driftwatch import usage
-from driftwatch.alert import incidents
-from driftwatch.collecting import anchoring, gives_anchors, waiting
+from driftwatch.collecting import anchoring, baseline_for, gives_anchors, waiting
 from driftwatch.domain import (
     Baseline,
     BaselineState,
@@ -24,14 +25,16 @@ from driftwatch.domain import (
     Told,
     Verdict,
 )
+from driftwatch.errors import DriftwatchError
 from driftwatch.following import Follower
-from driftwatch.judgement import MAX_FAILURE_SHARE, conclude
-from driftwatch.metadata import known_to, with_tripwires
+from driftwatch.judgement import MAX_FAILURE_SHARE, conclude, stopped
+from driftwatch.metadata import known_to, look, with_tripwires
 from driftwatch.providers import Provider
 from driftwatch.provisional import calibration, protect
 from driftwatch.rebaseline import series_key
 from driftwatch.replay import Gate, RetryPolicy, replay
 from driftwatch.score import Embedder, Reference, score
+from driftwatch.spending import Account, Grant, OverBudget, Pause, weigh
 from driftwatch.store import Store
 from driftwatch.telling import steps
 
@@ -61,14 +64,22 @@ class Pipeline:
         lines: target name → how to reach it.
         embedder: for the meaning channel; None leaves that channel out.
         failure_threshold: runs in a row without a verdict before an availability incident opens.
+        accounts: target name → how it is paid; nothing is capped for the others.
     """
 
     def __init__(
-        self, *, store: Store, lines: Mapping[str, Line], embedder: Embedder | None, failure_threshold: int = 3
+        self,
+        *,
+        store: Store,
+        lines: Mapping[str, Line],
+        embedder: Embedder | None,
+        failure_threshold: int = 3,
+        accounts: Mapping[str, Account] | None = None,
     ) -> None:
         self._store, self._lines, self.embedder = store, lines, embedder
         self._follower = Follower(store)
         self._failure_threshold = failure_threshold
+        self._accounts = accounts or {}
         self._references: dict[str, tuple[int, Reference]] = {}
         """Target name → its baseline's id, and the reference made of it."""
         self._told: dict[str, tuple[int, list[Told]]] = {}
@@ -92,69 +103,48 @@ class Pipeline:
 
         Returns:
             None when somebody else has claimed the run.
+
+        Raises:
+            OverBudget: it could not be paid in full; the slot is not claimed.
         """
         baseline = await asyncio.to_thread(self.baseline_for, target, at)
         purpose, asked, repeats = await asyncio.to_thread(self._plan, target, baseline)
-        run = await asyncio.to_thread(
-            self._store.claim_run,
-            target=target.name,
-            scheduled_at=scheduled_at,
-            purpose=purpose,
-            baseline_id=baseline.id,
-            at=at,
-        )
-        if run is None:
+        begin = partial(self._begin, baseline, purpose, scheduled_at=scheduled_at, at=at)
+        begun = await asyncio.to_thread(begin, asked, repeats)
+        if begun is None:
             log.info("run.claimed_elsewhere", target=target.name, scheduled_at=scheduled_at.isoformat())
             return None
+        run, grant = begun
         line = self._lines[target.name]
-        completions = await replay(
-            asked,
-            line.provider,
-            at=at,
-            gate=line.gate,
-            retry=line.retry,
-            deadline_s=line.deadline_s,
-            repeats=repeats,
-            on_completion=on_completion,
-        )
-        # Embedding and the database are blocking work: in a thread, /healthz and other targets go on meanwhile.
-        return await asyncio.to_thread(self._measure_and_judge, target, baseline, run, completions)
+        try:
+            # Until it is judged: replies that wait to be measured are memory too.
+            async with line.gate.run(line.deadline_s) as waited_s:
+                await look(self._store, target, line.provider, at=at)
+                completions = await replay(
+                    asked,
+                    line.provider,
+                    at=at,
+                    gate=line.gate,
+                    retry=line.retry,
+                    deadline_s=line.deadline_s,
+                    waited_s=waited_s,
+                    repeats=grant.asks,
+                    allowance=grant.purse,
+                    on_completion=on_completion,
+                )
+                # Embedding and the database are blocking work: in a thread, /healthz and other targets go on meanwhile.
+                measured = (target, baseline, run, completions, grant.purse)
+                return await asyncio.to_thread(self._measure_and_judge, *measured)
+        except BaseException:
+            # It will not be measured: what it has taken counts, what was set aside beyond that is free again.
+            if grant.purse is not None:
+                with contextlib.suppress(DriftwatchError):
+                    self._store.record_spending(run.id, grant.purse.spent)
+            raise
 
     def baseline_for(self, target: Target, at: datetime) -> Baseline:
-        """The baseline that the target is compared to, begun anew when the question itself has changed.
-
-        A question that has been asked before gets its own baseline back: a configuration that was edited and set right
-        again, or that two processes know in different versions, costs no second calibration.
-        """
-        current = self._store.current_baseline(target.name)
-        key = self.series_key(target)
-        if current is not None and current.series_key == key:
-            return current
-        reason = "the target, its canaries, the scoring or the embedder changed" if current else "first baseline"
-        former = [b for b in self._store.baselines(target.name) if b.series_key == key and b.superseded_at is not None]
-        if former:
-            latest = max(former, key=lambda baseline: (baseline.superseded_at or at, baseline.id))
-            return self._restore(latest, "the target is again what it was", at)
-        log.info("baseline.started", target=target.name, reason=reason)
-        created = self._store.start_baseline(
-            target=target.name,
-            series_key=key,
-            author=incidents.DRIFTWATCH,
-            reason=reason,
-            at=at,
-            anchors_wanted=target.anchors_wanted,
-            calibration_wanted=target.calibration_wanted,
-        )
-        if created.parent_id != (current.id if current else None):
-            # Another process began one between our look and our write; of two, the first is the one to fill.
-            rival = next(b for b in self._store.baselines(target.name) if b.id == created.parent_id)
-            if rival.series_key == key:
-                return self._restore(rival, "begun by two processes at once; this one was first", at)
-        return created
-
-    def _restore(self, baseline: Baseline, reason: str, at: datetime) -> Baseline:
-        log.info("baseline.restored", target=baseline.target, baseline=baseline.id, reason=reason)
-        return self._store.restore_baseline(baseline.id, author=incidents.DRIFTWATCH, reason=reason, at=at)
+        """The baseline that the target is compared to; see ``collecting.baseline_for``."""
+        return baseline_for(self._store, target, self.series_key(target), at)
 
     def series_key(self, target: Target) -> str:
         """What makes two scores of a target comparable."""
@@ -214,21 +204,62 @@ class Pipeline:
         watched = self.reference_for(target, baseline).target
         return (Purpose.WATCH if baseline.state is BaselineState.ACTIVE else Purpose.CALIBRATION), watched, None
 
+    def _begin(
+        self,
+        baseline: Baseline,
+        purpose: Purpose,
+        asked: Target,
+        repeats: Mapping[str, int] | None,
+        *,
+        scheduled_at: datetime,
+        at: datetime,
+    ) -> tuple[Run, Grant] | None:
+        """Claim a run that can be paid; it asks for fewer anchors than are missing where there is room for no more."""
+        account = self._accounts.get(asked.name, Account())
+        asks = repeats or {canary.id: asked.repeats_for(canary) for canary in asked.canaries}
+        while True:
+            grant = weigh(self._store, account, asked, asks, at=at, may_split=purpose is Purpose.ANCHOR)
+            if isinstance(grant, Pause):
+                raise OverBudget(grant)
+            run = self._store.claim_run(
+                target=asked.name,
+                scheduled_at=scheduled_at,
+                purpose=purpose,
+                baseline_id=baseline.id,
+                at=at,
+                reserved=grant.reserved,
+                ceilings=grant.ceilings,
+            )
+            if run is not None:
+                return run, grant
+            if not grant.ceilings or self._store.runs(asked.name, since=scheduled_at, until=scheduled_at):
+                return None
+            # Another run has meanwhile taken some of the room: there may be enough left all the same.
+
     def _measure_and_judge(
-        self, target: Target, baseline: Baseline, run: Run, completions: Sequence[Completion]
+        self,
+        target: Target,
+        baseline: Baseline,
+        run: Run,
+        completions: Sequence[Completion],
+        purse: usage.Purse | None = None,
     ) -> Verdict:
         n_failed = sum(not completion.is_ok for completion in completions)
         usable = bool(completions) and n_failed <= MAX_FAILURE_SHARE * len(completions)
         measured = run.purpose is not Purpose.ANCHOR and usable
         scores = score(self.reference_for(target, baseline), completions) if measured else ()
         finished_at = max((c.at + timedelta(seconds=c.latency_s) for c in completions), default=run.started_at)
+        price = self._lines[target.name].price
+        charged = None if purse is None else purse.charged(completions)
+        cost_usd = usage.cost_usd(completions, price) if charged is None or price is None else charged.usd
         # Evidence first, in a transaction of its own: whatever happens to the judgement, it can be made again.
         stored = self._store.record_measurement(
             run.id,
             completions=completions,
             scores=scores,
             finished_at=max(finished_at, run.started_at),
-            cost_usd=usage.cost_usd(completions, self._lines[target.name].price),
+            cost_usd=cost_usd,
+            n_tokens=None if charged is None else charged.tokens,
         )
         finished = replace(run, n_ok=len(completions) - n_failed, n_failed=n_failed)
         if run.purpose is Purpose.ANCHOR:
@@ -246,7 +277,7 @@ class Pipeline:
     def _accept(self, target: Target, baseline: Baseline, run: Run, completions: Sequence[Completion]) -> None:
         """Make an anchor run's good completions anchors, up to the wanted number for each canary."""
         # Once something was measured against the anchors they must not change, however late this run comes.
-        if gives_anchors(run) and not self._store.series(baseline.id):
+        if gives_anchors(self._store, run) and not self._store.series(baseline.id):
             anchors = self._store.anchors(baseline.id)
             accepted: list[int] = []
             for canary in target.canaries:
@@ -265,7 +296,15 @@ class Pipeline:
         else:
             anchors = anchoring(self._store, target, baseline)
             found = calibration(self._store, target, baseline)
-            verdict = waiting(baseline, target, run, anchors=anchors, n_calibration=len(found.counted))
+            verdict = waiting(
+                baseline,
+                target,
+                run,
+                anchors=anchors,
+                n_calibration=len(found.counted),
+                gives=gives_anchors(self._store, run),
+                stop=stopped(self._store, run),
+            )
             verdict = protect(self._store, target, baseline, run, waits=verdict, found=found)
         verdict = with_tripwires(self._store, target, baseline, run, verdict, known=self._known_to(baseline))
         for tripped in verdict.tripwires:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
 from driftwatch import tripwires
@@ -25,10 +26,14 @@ from driftwatch.domain import (
     Target,
     Tripwire,
     Verdict,
+    Wire,
 )
-from driftwatch.judgement import MAX_FAILURE_SHARE
+from driftwatch.judgement import MAX_FAILURE_SHARE, stopped
 from driftwatch.provisional import PROVISIONAL
 from driftwatch.store import Store
+
+PASSED_OVER = 10
+"""Runs that a budget ended early, among which the failing ones are still looked for."""
 
 LEFT_OVER = 4
 """Runs after the end of a behaviour incident that decide whether performance, which was told with it, is still off."""
@@ -54,7 +59,13 @@ def steps(
         failure_threshold: runs in a row without a verdict before an availability incident opens.
     """
     standing = store.incidents(target=target.name, open_only=True)
-    outlived = [i for i in standing if i.kind is not Kind.AVAILABILITY and i.baseline_id != baseline.id]
+    outlived = [
+        incident
+        for incident in standing
+        if incident.kind is not Kind.AVAILABILITY
+        and incident.baseline_id != baseline.id
+        and not _is_still_announced(incident, verdict)
+    ]
     ended = [
         incidents.resolve(
             incident,
@@ -120,6 +131,8 @@ def about_tripwires(target: Target, baseline: Baseline, verdict: Verdict) -> dic
 
 
 def _sentence(tripped: Tripwire, *, n_canaries: int) -> str:
+    if tripped.wire is Wire.RETIREMENT:
+        return f"The endpoint {tripwires.words(tripped)}, since {when(tripped.since)}."
     where = "all canaries" if len(tripped.canaries) == n_canaries else listing(_few(tripped.canaries))
     return f"The endpoint {tripwires.words(tripped)}, since {when(tripped.since)}, on {where}."
 
@@ -148,7 +161,7 @@ def _settled(store: Store, target: Target, verdict: Verdict, standing: Collectio
     is_ending = Kind.BEHAVIOUR in is_open and behaviour is not None and not behaviour.is_drifted
     settled: set[Kind] = {Kind.PERFORMANCE} if is_ending else set()
     for incident in store.incidents(target=target.name):
-        if incident.baseline_id != verdict.baseline_id or incident.resolved_at is None:
+        if incident.resolved_at is None or not _counts(incident, verdict, alarms.get(Kind.TRIPWIRE)):
             continue
         if restored and incident.resolved_at <= restored[-1]:
             continue
@@ -163,6 +176,24 @@ def _settled(store: Store, target: Target, verdict: Verdict, standing: Collectio
                 continue
             settled.add(kind)
     return settled
+
+
+def _is_still_announced(incident: Incident, verdict: Verdict) -> bool:
+    """Whether an incident is about an end to come, which stands whatever the baseline."""
+    return incident.kind is Kind.TRIPWIRE and any(
+        tripped.level is Level.PAGE and tripped.wire in tripwires.ANNOUNCED and tripped.since <= incident.opened_at
+        for tripped in verdict.tripwires
+    )
+
+
+def _counts(incident: Incident, verdict: Verdict, tripped_at: datetime | None) -> bool:
+    """Whether an incident that is over can have been about what stands against the verdict's baseline."""
+    if incident.baseline_id == verdict.baseline_id:
+        return True
+    # An announced end stays announced through a change of baseline; all else that stands began after it.
+    if incident.kind is not Kind.TRIPWIRE or tripped_at is None or incident.resolved_at is None:
+        return False
+    return tripped_at <= incident.resolved_at
 
 
 def _outlasts(store: Store, verdict: Verdict, incident: Incident) -> bool:
@@ -188,17 +219,23 @@ def _outlasts(store: Store, verdict: Verdict, incident: Incident) -> bool:
 
 
 def _failing(store: Store, target: Target, run: Run, *, limit: int) -> list[Run]:
-    """The latest runs in a row, up to and with this one, that had too many failures to be judged; oldest first."""
+    """The latest runs in a row, up to and with this one, that had too many failures to be judged; oldest first.
+
+    A run that a budget ended early is passed over: it neither failed nor was it measured.
+    """
     recent = store.runs(
         target.name,
         until=run.scheduled_at,
         states=(RunState.MEASURED, RunState.JUDGED),
-        limit=limit,
+        limit=limit + PASSED_OVER,
         newest_first=True,
     )
     failing: list[Run] = []
     for earlier in recent:
         if earlier.failure_share <= MAX_FAILURE_SHARE:
             break
-        failing.insert(0, earlier)
+        if stopped(store, earlier) is None:
+            failing.insert(0, earlier)
+        if len(failing) == limit:
+            break
     return failing

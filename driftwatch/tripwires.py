@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from driftwatch.domain import Level, Outcome, Told, Tripwire, Wire
+from driftwatch import lifecycle
+from driftwatch.domain import LASTING, Level, Outcome, Told, Tripwire, Wire
 
 ROTATES = 3
 """From so many known values on, the endpoint rotates: another one is a notice at most."""
@@ -18,14 +19,20 @@ UNTELLING = 10
 ENOUGH = 4
 """Replies of a canary that must agree on its input tokens before another number is news."""
 
-LASTING = frozenset({Outcome.MODEL_GONE, Outcome.AUTH, Outcome.REJECTED})
-"""Failures that asking again does not change. The others pass, and are availability's business."""
-
 NAMED = 3
 """Values that a sentence names; a number stands for the rest."""
 
-_ROTATING = frozenset({Wire.SERVED_MODEL, Wire.FINGERPRINT})
+_ROTATING = frozenset({Wire.SERVED_MODEL, Wire.FINGERPRINT, Wire.UPSTREAM})
 """Wires of which an endpoint may rightly tell several values."""
+
+ANNOUNCED = frozenset({Wire.DEPRECATION, Wire.RETIREMENT})
+"""Wires that tell of an end to come, which no baseline makes normal: they trip from the first run on."""
+
+_FIRST_IS_NEWS = ANNOUNCED | {Wire.ERRORS}
+"""Wires of which a first value is news to a baseline that told none."""
+
+_REASONS = {outcome.value.replace("_", " "): reason for outcome, reason in LASTING.items()}
+"""A LASTING outcome as a tripwire keeps it → in words."""
 
 _Values = Mapping[str, frozenset[str]]
 """Value → ids of the canaries whose replies tell it."""
@@ -39,6 +46,8 @@ def trip(
     standing: Sequence[Tripwire] = (),
     seen: Sequence[Tripwire] = (),
     at: datetime,
+    pinned: str | None = None,
+    ending: str | None = None,
 ) -> tuple[Tripwire, ...]:
     """Compare what a run tells to what its baseline tells.
 
@@ -46,10 +55,14 @@ def trip(
     that tells anything of the wire tells it. Once a run has told only known values it is over, and the value is
     known from then on: an endpoint that goes back and forth trips once.
 
-    * Model name and fingerprint: the baseline must have told one. Among ROTATES known ones or more a new one is a
-      notice at most, among more than UNTELLING nothing.
+    * Model name, fingerprint and upstream: the baseline must have told one. Among ROTATES known ones or more a new one
+      is a notice at most, among more than UNTELLING nothing.
+    * A pinned upstream: any other, whatever is known and each time anew, once replies have told the pinned one.
     * Input tokens: of a canary for which the baseline has told ENOUGH times one and the same number.
     * Errors: LASTING outcomes.
+    * Deprecation: also when the baseline told none. Once more than UNTELLING values are known, only the names of the
+      headers count: a date of today would be news every day.
+    * Retirement: what the list of models says, which no reply and no baseline tells.
 
     Args:
         baseline: told by the baseline's anchors and calibration runs, without this run.
@@ -58,6 +71,8 @@ def trip(
         standing: the tripwires of the verdict before this one, against the same baseline.
         seen: the tripwires of all earlier verdicts against the same baseline.
         at: scheduled_at of the run.
+        pinned: the one upstream that a router is told to ask, None without one.
+        ending: what ``lifecycle.ending`` says.
 
     Returns:
         At most one for each wire, in the order of ``Wire``.
@@ -74,14 +89,24 @@ def trip(
         if level is Level.OFF:
             continue
         known, now = _values(wire, baseline), _values(wire, run)
-        if wire in _ROTATING and len(known) > UNTELLING:
-            continue
         began = {value: past.since for past in standing if past.wire is wire for value in past.after}
         former = {value for past in seen if past.wire is wire for value in past.after}
+        if wire is Wire.RETIREMENT and ending is not None:
+            now = {ending: frozenset()}
+        if wire is Wire.DEPRECATION and len({*known, *former, *now}) > UNTELLING:
+            known, now = _unchanging(known), _unchanging(now)
+        is_rotating = wire in _ROTATING
+        if wire is Wire.UPSTREAM and pinned is not None and any(_is_pinned(value, pinned) for value in {*known, *now}):
+            known = {value: canaries for value, canaries in known.items() if _is_pinned(value, pinned)}
+            # Not chance even if it happened before; and a name that no reply has told cannot be compared.
+            fresh, former, is_rotating = {value for value in now if not _is_pinned(value, pinned)}, set(), False
+        elif is_rotating and len(known) > UNTELLING:
+            continue
+        else:
+            fresh = _news(wire, baseline, known, now)
         carried = {value: began[value] for value in began if value not in now and _is_silent(wire, value, run)}
-        news = _news(wire, baseline, known, now)
         stands = carried | {
-            value: began.get(value, at) for value in now if value in began or (value in news and value not in former)
+            value: began.get(value, at) for value in now if value in began or (value in fresh and value not in former)
         }
         if not stands:
             continue
@@ -90,7 +115,7 @@ def trip(
         found.append(
             Tripwire(
                 wire=wire,
-                level=Level.NOTICE if wire in _ROTATING and len(known) >= ROTATES else level,
+                level=Level.NOTICE if is_rotating and len(known) >= ROTATES else level,
                 before=before[0] if before else _before(wire, known, stands),
                 after=tuple(sorted(stands)),
                 canaries=tuple(sorted(canaries)) or _canaries_of(standing, wire),
@@ -114,13 +139,22 @@ def words(tripped: Tripwire) -> str:
     ...                since=datetime(2026, 3, 16)))
     'names another model: m-1 → m-2'
     """
+    after = _some(tripped.after)
+    if tripped.wire is Wire.RETIREMENT:
+        return after
+    if tripped.wire is Wire.ERRORS:
+        reasons = ", ".join(_REASONS.get(value, value) for value in tripped.after)
+        return f"fails in a way that asking again does not change: {reasons}"
     said = {
         Wire.SERVED_MODEL: "names another model",
         Wire.FINGERPRINT: "reports another system fingerprint",
+        Wire.UPSTREAM: "is served by another provider",
         Wire.INPUT_TOKENS: "counts the same requests as another number of tokens",
-        Wire.ERRORS: "refuses requests for a reason that asking again does not change",
+        Wire.DEPRECATION: "announces an end",
     }[tripped.wire]
-    return f"{said}: {_some(tripped.before)} → {_some(tripped.after)}"
+    if tripped.wire is Wire.DEPRECATION and not tripped.before:
+        return f"{said}: {after}"
+    return f"{said}: {_some(tripped.before)} → {after}"
 
 
 def _values(wire: Wire, told: Sequence[Told]) -> _Values:
@@ -140,13 +174,19 @@ def _value(wire: Wire, reply: Told) -> str | None:
         return None
     if wire is Wire.INPUT_TOKENS:
         return None if reply.input_tokens is None else f"{reply.canary_id} {reply.input_tokens}"
-    return (reply.served_model if wire is Wire.SERVED_MODEL else reply.fingerprint) or None
+    told = {
+        Wire.SERVED_MODEL: reply.served_model,
+        Wire.FINGERPRINT: reply.fingerprint,
+        Wire.UPSTREAM: reply.upstream,
+        Wire.DEPRECATION: reply.deprecation,
+    }
+    return told.get(wire) or None
 
 
 def _news(wire: Wire, baseline: Sequence[Told], known: _Values, now: _Values) -> set[str]:
     """The values of a run that its baseline does not tell and ought to have told."""
     fresh = set(now) - set(known)
-    if wire is Wire.ERRORS:
+    if wire in _FIRST_IS_NEWS:
         return fresh
     if wire is not Wire.INPUT_TOKENS:
         return fresh if known else set()
@@ -160,12 +200,34 @@ def _news(wire: Wire, baseline: Sequence[Told], known: _Values, now: _Values) ->
 
 def _is_silent(wire: Wire, value: str, run: Sequence[Told]) -> bool:
     """Whether a run cannot say if a standing value is over."""
+    if wire is Wire.RETIREMENT:
+        return False
     if wire is Wire.ERRORS:
         return not any(reply.outcome is Outcome.OK or reply.outcome in LASTING for reply in run)
+    if wire is Wire.DEPRECATION:
+        # A good reply without such a header says that nothing is announced any more.
+        return not any(reply.outcome is Outcome.OK for reply in run)
     told = [reply for reply in run if _value(wire, reply) is not None]
     if wire is Wire.INPUT_TOKENS:
         return not any(value.startswith(f"{reply.canary_id} ") for reply in told)
     return not told
+
+
+def _is_pinned(told: str, pinned: str) -> bool:
+    """Whether a router means the pinned upstream: it is asked for as ``google-vertex/eu``, and tells "Google Vertex".
+
+    Source: OpenRouter, "Provider Routing", https://openrouter.ai/docs/features/provider-routing, 2026-11.
+    """
+    bare = ["".join(filter(str.isalnum, name.partition("/")[0].lower())) for name in (told, pinned)]
+    return bare[0] == bare[1]
+
+
+def _unchanging(values: _Values) -> _Values:
+    """The values of an endpoint that announces another end every time, without what differs."""
+    merged: dict[str, set[str]] = defaultdict(set)
+    for value, canaries in values.items():
+        merged[lifecycle.unchanging(value)] |= canaries
+    return {value: frozenset(canaries) for value, canaries in merged.items()}
 
 
 def _before(wire: Wire, known: _Values, stands: Mapping[str, datetime]) -> tuple[str, ...]:

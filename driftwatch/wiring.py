@@ -13,7 +13,8 @@ from driftwatch.detect.budget import threshold
 from driftwatch.domain import Canary, Json, Level, Target, Wire
 from driftwatch.errors import ConfigError
 from driftwatch.judgement import kinds_watched
-from driftwatch.providers import Connection
+from driftwatch.providers import PROVIDERS, Connection, Provider
+from driftwatch.spending import Account
 
 
 def chosen_suites(name: str, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def chosen_suites(name: str, settings: Settings, known: Collection[str]) -> tupl
         ConfigError: one does not exist, or the list is there and empty.
     """
     wanted = settings.targets[name]
-    wrong = partial(ConfigError, file=str(settings.file), key=f"targets.{name}.suites")
+    wrong = partial(settings.error_at, ("targets", name, "suites"))
     if "suites" in wanted.model_fields_set and not wanted.suites:
         # An empty list reads like "none" and would be paid for like "all".
         raise wrong("no suite is named", instead="name one, or leave the key out for every suite")
@@ -35,7 +36,11 @@ def chosen_suites(name: str, settings: Settings, known: Collection[str]) -> tupl
 
 
 def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tuple[Canary, ...]) -> Target:
-    """One configured target, its threshold worked out from the alarm budget."""
+    """One configured target, its threshold worked out from the alarm budget.
+
+    Raises:
+        ConfigError: a budget in dollars cannot be kept, because nobody knows what the target charges.
+    """
     budget = settings.alarm_budget
     built = Target(
         name=name,
@@ -44,6 +49,8 @@ def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tupl
         base_url=wanted.base_url,
         canaries=canaries,
         parameters=dict(wanted.parameters),
+        options=dict(wanted.options),
+        stream=wanted.stream,
         interval_s=wanted.interval_s,
         jitter_s=wanted.jitter_s,
         repeats=wanted.repeats,
@@ -53,7 +60,8 @@ def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tupl
         owner=wanted.owner,
         receivers=tuple(wanted.receivers),
         burst=wanted.burst,
-        tripwires={wire: Level(getattr(wanted.tripwires, wire.value)) for wire in Wire},
+        tripwires={wire: _level(wire, wanted) for wire in Wire},
+        retirement_notice_days=settings.retirement_notice_days,
     )
     bar = threshold(
         runs_per_year=built.runs_per_year,
@@ -62,7 +70,38 @@ def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tupl
         n_targets=len(settings.targets) if budget.scope == "fleet" else 1,
         n_kinds=kinds_watched(),
     )
+    _can_keep_its_budgets(built, wanted, settings)
     return replace(built, threshold=bar)
+
+
+def _level(wire: Wire, wanted: TargetSettings) -> Level:
+    """What a wire causes, as configured. A pinned upstream pages unless the config says otherwise."""
+    is_unsaid = wire.value not in wanted.tripwires.model_fields_set
+    if wire is Wire.UPSTREAM and wanted.options.get("upstream") and is_unsaid:
+        return Level.PAGE
+    return Level(getattr(wanted.tripwires, wire.value))
+
+
+def provider(watched: Target, settings: Settings, env: Mapping[str, str] | None) -> Provider:
+    """Open the way to a target's endpoint; nothing is sent.
+
+    Args:
+        watched: whose endpoint.
+        settings: say how it is reached.
+        env: where secrets are read from; None opens it without them, to see whether it could be.
+
+    Raises:
+        ConfigError: an option or the address is unusable, or the provider's extra is not installed; with its place.
+    """
+    path = ("targets", watched.name)
+    reached = connection(settings.targets[watched.name], env or {})
+    if env is None:
+        reached = replace(reached, read_proxy=lambda: None)
+    try:
+        return PROVIDERS[watched.provider](reached)
+    except ConfigError as error:
+        key = (error.key or "").split(".") if error.key else []
+        raise settings.error_at((*path, *key), error.problem, instead=error.instead) from error
 
 
 def connection(wanted: TargetSettings, env: Mapping[str, str]) -> Connection:
@@ -73,7 +112,13 @@ def connection(wanted: TargetSettings, env: Mapping[str, str]) -> Connection:
         read_headers=lambda: {
             header: value for header, name in wanted.headers.items() if (value := require_secret(name, None, env))
         },
+        options=dict(wanted.options),
         timeout_s=wanted.timeout_s,
+        connect_timeout_s=wanted.connect_timeout_s,
+        read_timeout_s=wanted.read_timeout_s,
+        read_proxy=lambda: require_secret(wanted.proxy_env, None, env),
+        ca_file=wanted.ca_file,
+        requests_per_connection=wanted.requests_per_connection,
         script=script(wanted.script) if wanted.script else None,
     )
 
@@ -89,11 +134,49 @@ def script(path: Path) -> Mapping[str, Json]:
     return load_script(path)
 
 
+def check_scripts(settings: Settings) -> None:
+    """Read every simulated target's script.
+
+    Raises:
+        ConfigError: one is wrong.
+    """
+    from driftwatch.providers.script import validate_script  # noqa: PLC0415 - only simulated targets need it
+
+    for wanted in settings.targets.values():
+        if wanted.script is not None:
+            validate_script(script(wanted.script), file=str(wanted.script))
+
+
 def price(wanted: TargetSettings, watched: Target) -> usage.Price | None:
     """What a target charges: as configured, else as listed; None when neither says."""
     if wanted.price is not None:
         return usage.Price(input_usd=wanted.price.input, output_usd=wanted.price.output, source="config")
     return usage.find_price(watched.provider, watched.model, watched.base_url)
+
+
+def account(watched: Target, settings: Settings) -> Account:
+    """How a target is paid: the caps on it and on all targets together, and what it charges."""
+    wanted = settings.targets[watched.name]
+    own = usage.read_caps(wanted.budget.caps, key=f"targets.{watched.name}.budget", target=watched.name)
+    return Account(
+        caps=own + usage.read_caps(settings.budget.caps, key="budget"),
+        price=price(wanted, watched),
+        attempts=wanted.attempts,
+    )
+
+
+def _can_keep_its_budgets(built: Target, wanted: TargetSettings, settings: Settings) -> None:
+    """A cap that nobody can count against would look like protection and be none."""
+    own = [key for key in wanted.budget.caps if key.startswith("usd")]
+    fleet = [key for key in settings.budget.caps if key.startswith("usd")]
+    if not (own or fleet) or price(wanted, built) is not None:
+        return
+    path = ("targets", built.name, "budget", own[0]) if own else ("budget", fleet[0])
+    raise settings.error_at(
+        path,
+        f"cannot be kept: nobody knows what {built.model} costs at target {built.name}",
+        instead=f"write price: {{input: …, output: …}} under targets.{built.name}, or caps in requests or tokens",
+    )
 
 
 def notifiers(

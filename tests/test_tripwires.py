@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,7 @@ def told(n=8, canary="a", outcome=Outcome.OK, **values):
     return Told(canary_id=canary, outcome=outcome, n=n, **values)
 
 
-BASELINE = [told(served_model="m-1", fingerprint="f-1", input_tokens=12)]
+BASELINE = [told(served_model="m-1", fingerprint="f-1", upstream="u-1", input_tokens=12)]
 
 
 def look(*runs, baseline=BASELINE, levels=ALL_PAGE):
@@ -32,7 +33,7 @@ def look(*runs, baseline=BASELINE, levels=ALL_PAGE):
     return found
 
 
-SAME = [told(1, served_model="m-1", fingerprint="f-1", input_tokens=12)]
+SAME = [told(1, served_model="m-1", fingerprint="f-1", upstream="u-1", input_tokens=12)]
 OTHER = [told(1, served_model="m-2", fingerprint="f-1", input_tokens=12)]
 
 
@@ -45,6 +46,7 @@ def test_nothing_trips_while_nothing_changes():
     [
         ({"served_model": "m-2"}, Wire.SERVED_MODEL, "m-1", "m-2"),
         ({"fingerprint": "f-2"}, Wire.FINGERPRINT, "f-1", "f-2"),
+        ({"upstream": "u-2"}, Wire.UPSTREAM, "u-1", "u-2"),
         ({"input_tokens": 15}, Wire.INPUT_TOKENS, "a 12", "a 15"),
         ({"outcome": Outcome.MODEL_GONE}, Wire.ERRORS, None, "model gone"),
     ],
@@ -54,7 +56,7 @@ def test_each_wire_says_old_and_new_value_since_when_and_where(changes, wire, be
     assert (tripped.wire, tripped.level) == (wire, DEFAULT_LEVELS[wire])
     assert tripped.before == ((before,) if before else ())
     assert (tripped.after, tripped.canaries, tripped.since) == ((after,), ("a",), AT)
-    assert f"{before or 'none'} → {after}" in words(tripped)
+    assert words(tripped).endswith(f"{before} → {after}" if before else ": the model is gone")
 
 
 def test_a_wire_that_is_off_is_not_looked_at():
@@ -104,7 +106,7 @@ def test_a_refusal_that_the_baseline_knows_is_no_news():
     assert look([told(1, outcome=Outcome.REJECTED)], baseline=[*BASELINE, told(1, outcome=Outcome.REJECTED)]) == [{}]
 
 
-@pytest.mark.parametrize("wire", ["served_model", "fingerprint"])
+@pytest.mark.parametrize("wire", ["served_model", "fingerprint", "upstream"])
 def test_an_endpoint_that_rotates_gives_a_notice_and_one_that_never_repeats_nothing(wire):
     def level(n_known):
         known = [told(1, **{wire: f"v-{i}"}) for i in range(n_known)]
@@ -149,3 +151,112 @@ def test_many_values_are_named_by_a_few_and_a_number():
     run = [told(1, canary=c, input_tokens=15) for c in "abcde"]
     [tripped] = trip([told(canary=c, input_tokens=12) for c in "abcde"], run, levels=ALL_PAGE, at=AT)
     assert words(tripped).endswith("a 12, b 12, c 12 and 2 more → a 15, b 15, c 15 and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome.MODEL_GONE, "the model is gone"),
+        (Outcome.AUTH, "the key is not accepted"),
+        (Outcome.QUOTA, "the account's quota is used up"),
+        (Outcome.FILTERED, "a content filter refuses the requests"),
+        (Outcome.REJECTED, "the requests are not accepted"),
+    ],
+)
+def test_every_refusal_for_good_reads_well(outcome, reason):
+    [tripped] = trip(BASELINE, [told(1, outcome=outcome)], levels=ALL_PAGE, at=AT)
+    assert words(tripped) == f"fails in a way that asking again does not change: {reason}"
+
+
+# ---------------------------------------------------------------- a pinned upstream
+
+pinned_to = partial(trip, levels=ALL_PAGE, at=AT, pinned="google-vertex/eu")
+
+
+def via(*upstreams):
+    return [told(1, upstream=upstream) for upstream in upstreams]
+
+
+def test_another_upstream_than_the_pinned_one_trips_even_when_the_baseline_knows_it():
+    assert pinned_to(via("Google Vertex"), via("Google Vertex")) == ()
+    [tripped] = pinned_to(via("Google Vertex", "Together"), via("Google Vertex", "Together"))
+    assert (tripped.before, tripped.after, tripped.level) == (("Google Vertex",), ("Together",), Level.PAGE)
+    assert words(tripped) == "is served by another provider: Google Vertex → Together"
+
+
+def test_no_rotation_excuses_another_than_the_pinned_upstream():
+    many = via("Google Vertex", *(f"u-{i}" for i in range(UNTELLING + 2)))
+    [tripped] = pinned_to(many, via("u-3"))
+    assert (tripped.level, tripped.after) == (Level.PAGE, ("u-3",))
+
+
+def test_each_time_another_than_the_pinned_upstream_answers_is_news():
+    baseline, away, back = via("Google Vertex"), via("Together"), via("Google Vertex")
+    first = pinned_to(baseline, away)
+    assert pinned_to(baseline, back, standing=first, seen=first) == ()
+    assert pinned_to(baseline, away, seen=first) == first
+
+
+def test_a_pinned_upstream_that_calls_itself_otherwise_is_compared_to_the_baseline_alone():
+    assert pinned_to(via("GV (EU)"), via("GV (EU)")) == ()
+    assert [t.after for t in pinned_to(via("GV (EU)"), via("Together"))] == [("Together",)]
+    assert pinned_to([], via("GV (EU)")) == ()
+
+
+# ---------------------------------------------------------------- announcements
+
+SUNSET = [told(1, deprecation="sunset 31 Jan 2027")]
+
+
+def test_a_first_announcement_is_news_to_a_baseline_without_any_and_over_when_it_is_gone():
+    assert look(SAME, SUNSET, SUNSET, SAME, baseline=BASELINE) == [
+        {},
+        {"deprecation": ("sunset 31 Jan 2027",)},
+        {"deprecation": ("sunset 31 Jan 2027",)},
+        {},
+    ]
+    [tripped] = trip(BASELINE, SUNSET, levels=ALL_PAGE, at=AT)
+    assert words(tripped) == "announces an end: sunset 31 Jan 2027"
+
+
+def test_an_announcement_that_the_baseline_knows_is_no_news_and_another_day_is():
+    later = [told(1, deprecation="sunset 1 Mar 2027")]
+    assert look(SUNSET, later, baseline=SUNSET) == [{}, {"deprecation": ("sunset 1 Mar 2027",)}]
+    [tripped] = trip(SUNSET, later, levels=ALL_PAGE, at=AT)
+    assert words(tripped) == "announces an end: sunset 31 Jan 2027 → sunset 1 Mar 2027"
+
+
+def test_failures_alone_do_not_end_an_announcement():
+    assert look(SUNSET, [told(1, outcome=Outcome.TIMEOUT)])[1] == {"deprecation": ("sunset 31 Jan 2027",)}
+
+
+def daily(n):
+    return [[told(1, deprecation=f"deprecation {day} May 2026")] for day in range(1, n + 1)]
+
+
+def test_an_announcement_of_another_day_every_day_is_told_a_bounded_number_of_times():
+    found = look(*daily(4 * UNTELLING))
+    assert len({value for run in found for values in run.values() for value in values}) <= UNTELLING + 1
+    assert {run["deprecation"] for run in found[UNTELLING:]} == {("deprecation (another value each time)",)}
+
+
+def test_an_announcement_that_never_repeats_is_one_from_the_start():
+    every = [replace(reply, canary_id=f"c{i}") for i, [reply] in enumerate(daily(UNTELLING + 1))]
+    assert look(every, every[:1])[0] == {"deprecation": ("deprecation (another value each time)",)}
+    assert look([told(1, deprecation="deprecation 1 Jun 2026")], baseline=every) == [{}]
+
+
+def test_the_end_that_a_list_announces_stands_until_it_says_something_else():
+    one, other = "announces the end of its model for 31 Jan 2027", "no longer lists its model"
+    announce = partial(trip, BASELINE, levels=ALL_PAGE)
+    first = announce(SAME, at=AT, ending=one)
+    assert [(t.wire, t.after, t.before, t.canaries, t.since) for t in first] == [
+        (Wire.RETIREMENT, (one,), (), (), AT),
+    ]
+    assert words(first[0]) == one
+    assert announce(SAME, at=AT + HOUR, ending=one, standing=first) == first
+    down = [told(1, outcome=Outcome.TIMEOUT)]
+    assert announce(down, at=AT + HOUR, ending=one, standing=first) == first, "it is not told by replies"
+    assert [t.since for t in announce(SAME, at=AT + HOUR, ending=other, standing=first)] == [AT + HOUR]
+    assert announce(SAME, at=AT + HOUR, ending=None, standing=first) == ()
+    assert trip(BASELINE, SAME, levels={Wire.RETIREMENT: Level.OFF}, at=AT, ending=one) == ()

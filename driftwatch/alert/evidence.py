@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from driftwatch.alert.kept import (
@@ -18,7 +18,7 @@ from driftwatch.alert.kept import (
     Pair,
 )
 from driftwatch.alert.text import count, uncapped, when
-from driftwatch.domain import Baseline, CanaryEvidence, Completion, Json, Kind, Target, Verdict
+from driftwatch.domain import LASTING, Baseline, CanaryEvidence, Completion, Json, Kind, Target, Verdict
 
 __all__ = [
     "Affected",
@@ -33,6 +33,7 @@ __all__ = [
     "also",
     "build",
     "headline",
+    "lasting",
     "told",
     "trend",
 ]
@@ -96,7 +97,9 @@ def build(
     n_since = found.runs_since_onset if found else None
     began_at = failing_since or onset_at or verdict.at
     return IncidentEvidence(
-        headline=headline(kind, target.name, onset_at=began_at, n_runs=n_since, channels=channels),
+        headline=headline(
+            kind, target.name, onset_at=began_at, n_runs=n_since, channels=channels, reason=lasting(outcomes)
+        ),
         kind_of_change=tuple(kind_of_change),
         changes=tuple(changes),
         effects=tuple(effects),
@@ -179,8 +182,9 @@ def headline(
     onset_at: datetime,
     n_runs: int | None,
     channels: Sequence[ChannelShift] = (),
+    reason: str | None = None,
 ) -> str:
-    """The one sentence that opens every message about an incident.
+    """The one sentence that opens every message about an incident; ``reason``, where one is known, ends it.
 
     >>> from datetime import UTC, datetime
     >>> headline(Kind.BEHAVIOUR, "support-bot", onset_at=datetime(2026, 3, 16, 9, tzinfo=UTC), n_runs=6)
@@ -192,7 +196,23 @@ def headline(
         Kind.AVAILABILITY: "cannot be measured",
         Kind.TRIPWIRE: "reports other metadata",
     }[kind]
-    return f"{target} {verb} since {when(onset_at)}{_until_the_alarm(n_runs)}"
+    because = f": {reason}" if reason else ""
+    return f"{target} {verb} since {when(onset_at)}{_until_the_alarm(n_runs)}{because}"
+
+
+def lasting(outcomes: Mapping[str, int]) -> str | None:
+    """Why most requests fail, in words, where asking again does not change it; None where it may pass by itself.
+
+    Args:
+        outcomes: of the failed requests, with how many.
+
+    >>> lasting({"model_gone": 40, "timeout": 2}), lasting({"timeout": 2})
+    ('the model is gone', None)
+    """
+    most = max(outcomes, key=lambda outcome: outcomes[outcome], default="")
+    if 2 * outcomes.get(most, 0) <= sum(outcomes.values()):
+        return None
+    return next((words for outcome, words in LASTING.items() if outcome.value == most), None)
 
 
 def trend(channels: Sequence[ChannelShift]) -> str:

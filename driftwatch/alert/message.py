@@ -18,13 +18,14 @@ from driftwatch.alert.evidence import (
     Pair,
     also,
     headline,
+    lasting,
     told,
     trend,
 )
 from driftwatch.alert.incidents import DRIFTWATCH, NEW_BASELINE
 from driftwatch.alert.meanings import MEANINGS
 from driftwatch.alert.text import amount, day, duration, line, listing, uncapped, when
-from driftwatch.domain import Announcement, IncidentState, Kind
+from driftwatch.domain import LASTING, Announcement, IncidentState, Kind, Outcome
 
 _CARRIES = 0.2
 """Share of the evidence from which a channel is named as carrying it."""
@@ -95,11 +96,12 @@ def compose(announcement: Announcement) -> Message:
     target = line(incident.target, 100)
     footer = f"driftwatch incident {incident.id} · notification {line(announcement.dedup_key, 100)}"
     fields = _fields(announcement, evidence)
+    is_gone = lasting(evidence.outcomes) == LASTING[Outcome.MODEL_GONE]
     if transition.after is IncidentState.OPEN:
         title, severity = {
             Kind.BEHAVIOUR: ("Drift", Severity.ALARM),
             Kind.PERFORMANCE: (_TREND_TITLES[trend(evidence.channels)], Severity.WARNING),
-            Kind.AVAILABILITY: ("Cannot measure", Severity.WARNING),
+            Kind.AVAILABILITY: ("Model gone" if is_gone else "Cannot measure", Severity.WARNING),
             Kind.TRIPWIRE: ("Other metadata", Severity.WARNING),
         }[incident.kind]
         return Message(
@@ -166,6 +168,8 @@ def _opening(announcement: Announcement, evidence: IncidentEvidence) -> tuple[st
             said.append(_sentence(f"Failed requests: {listing(ended)}"))
         if evidence.last_error:
             said.append(_sentence(f"Last error: {line(evidence.last_error)}"))
+        if lasting(evidence.outcomes):
+            said.append("Asking again does not change that: somebody has to see to it.")
         said.append("While this lasts, driftwatch cannot tell whether the behaviour changed; this is not drift.")
         return tuple(said)
     said.extend(_reasons(evidence))

@@ -163,7 +163,7 @@ class _Plan:
             await self._app.clock.sleep_until(at + timedelta(seconds=1))
             return made, True
         runs = self._app.store.runs(self._target.name, since=at, until=at)
-        return made, all(counts(run) for run in runs)
+        return made, all(counts(self._app.store, run) for run in runs)
 
     def _why(self, made: list[Completion]) -> str:
         name, failed = self._target.name, [completion for completion in made if not completion.is_ok]

@@ -177,12 +177,9 @@ def start_logging(level: str, style: str) -> None:
     """
     import logging  # noqa: PLC0415 - beside its use
 
-    import stamina.instrumentation  # noqa: PLC0415 - beside its use
     import structlog  # noqa: PLC0415 - beside its use
     import structlog.tracebacks  # noqa: PLC0415 - beside its use
 
-    # A run's own line tells how its requests ended; a line for every retry would bury it in a storm of 429s.
-    stamina.instrumentation.set_on_retry_hooks([])
     threshold = logging.getLevelNamesMapping()[level.upper()]
     # Tracebacks without local variables: those hold replies, and may hold a key.
     plain = structlog.dev.plain_traceback

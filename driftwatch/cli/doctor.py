@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from driftwatch.cli.context import CONFIG, console, load_settings, pick_targets, start_logging, with_app
-from driftwatch.errors import EmbedderUnavailable
+from driftwatch.domain import Outcome
+from driftwatch.errors import ConfigError, DriftwatchError, EmbedderUnavailable
 
 if TYPE_CHECKING:
     from driftwatch.app import App
     from driftwatch.config import Settings
     from driftwatch.domain import Completion, Target
+    from driftwatch.providers import Provider
+    from driftwatch.usage import Estimate
 
 OK, MISCONFIGURED, UNMEASURED = 0, 2, 3
-
-ADVICE = {
-    "auth": "the key is not accepted: set {key} to a valid one",
-    "model_gone": "the endpoint does not know the model: correct `model:`",
-    "connection": "nothing answers there: correct `base_url:` or the network",
-    "timeout": "no reply in time: raise `timeout:` or lower `max_tokens`",
-    "rejected": "the request is refused: if it names a parameter, `parameters: {{that: null}}` never sends it",
-    "rate_limited": "too many requests for this key: lower `concurrency:` or lengthen `interval:`",
-    "not_json": "this is not the API but a web page or gateway: correct `base_url:`",
-    "unavailable": "the endpoint is overloaded or broken: try again later",
-    "empty_body": "something between here and the API swallows the reply: correct `base_url:`",
-    "error_body": "the gateway passes an error on as a reply: see its own log",
-    "cut_off": "the reply broke off: look at proxies in between, or lower `max_tokens`",
-    "malformed": "this is not a chat-completions endpoint: correct `base_url:` or `provider:`",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,30 +41,37 @@ def doctor(
     config: Path | None = CONFIG,
     offline: bool = typer.Option(False, "--offline", help="Send nothing to the endpoints."),
 ) -> None:
-    """Verify secrets, store, embedder and receivers, and send each target one canary. Exit code 0, 2 or 3."""
+    """Verify secrets, store, embedder and receivers, and send each target one canary. Exit code 0, 2 or 3.
+
+    An endpoint that refuses the canary is asked up to 4 times more, to find out which parameter it refuses.
+    """
     settings = load_settings(config)
     start_logging("critical", settings.log.format)
     names = pick_targets(settings, targets or ())
-    findings = _secrets(settings, names)
+    secrets = _secrets(settings, names)
 
     async def work(application: App) -> list[Finding]:
         found = [
             Finding(about="store", code=OK, sentence=f"{settings.store}, schema {application.store.schema_version}")
         ]
-        found.append(_embedder(application))
-        if offline:
-            return found
-        missing = {finding.about for finding in findings if finding.code != OK}
-        for target in application.targets:
-            if target.name in names and f"target {target.name}" not in missing:
-                found += await _ask(application, target)
-        return found
+        found += [_embedder(application), *secrets]
+        missing = {finding.about for finding in secrets if finding.code != OK}
+        chosen = [t for t in application.targets if t.name in names and f"target {t.name}" not in missing]
+        if not offline:
+            # At once, as a run would: the gates keep targets of one endpoint from crowding it.
+            for findings in await asyncio.gather(*(_look_at(application, target) for target in chosen)):
+                found += findings
+        return found + _fleet_budget(application)
 
     try:
-        findings += with_app(settings, work)
+        findings = with_app(settings, work)
     except EmbedderUnavailable as error:
-        findings.append(Finding(about="embedder", code=UNMEASURED, sentence=str(error)))
-    _print(findings)
+        findings = [Finding(about="embedder", code=UNMEASURED, sentence=str(error)), *secrets]
+    except ConfigError:
+        # It ends the command; what else is wrong is told first.
+        _print([finding for finding in secrets if finding.code != OK], names)
+        raise
+    _print(findings, names)
     codes = {finding.code for finding in findings}
     raise typer.Exit(MISCONFIGURED if MISCONFIGURED in codes else UNMEASURED if UNMEASURED in codes else OK)
 
@@ -87,16 +84,11 @@ def _secrets(settings: Settings, names: list[str]) -> list[Finding]:
         for missing in missing_secrets(settings, os.environ)
         if not missing.about.startswith("target ") or missing.about.removeprefix("target ") in names
     ]
-    silent = {name for name in names if not settings.targets[name].receivers}
-    wrong += [
-        Finding(
-            about=f"target {name}",
-            code=OK,
-            sentence="nobody is told of its incidents: add `receivers:`",
-            is_warning=True,
-        )
-        for name in sorted(silent)
-    ]
+    silent = sorted(name for name in names if not settings.targets[name].receivers)
+    if silent:
+        # One line for all of them: a config without receivers would repeat it for every target.
+        sentence = f"nobody is told of the incidents of {', '.join(silent)}: add `receivers:`"
+        wrong.append(Finding(about="receivers", code=OK, sentence=sentence, is_warning=True))
     told = {finding.about for finding in wrong}
     fine = [f"receiver {name}" for name in settings.receivers if f"receiver {name}" not in told]
     return wrong + [Finding(about=about, code=OK, sentence="its secret is set; nothing was sent") for about in fine]
@@ -113,54 +105,124 @@ def _embedder(application: App) -> Finding:
     return Finding(about="embedder", code=OK, sentence=f"{embedder.revision} loads and embeds")
 
 
-async def _ask(application: App, target: Target) -> list[Finding]:
-    """Send the target's first canary once."""
-    from dataclasses import replace  # noqa: PLC0415 - one use
+async def _look_at(application: App, target: Target) -> list[Finding]:
+    """Send the target one canary, and say what its endpoint does with it."""
+    from driftwatch.cli import doctor_ask, doctor_text  # noqa: PLC0415 - beside their use
 
-    from driftwatch.replay import RetryPolicy, replay  # noqa: PLC0415 - beside its use
+    settings, about = application.settings, f"target {target.name}"
+    canary = doctor_ask.most_demanding(target, _unasked(application.lines[target.name].provider, target))
+    completion = await doctor_ask.ask(application, target, canary)
+    found = []
+    if completion.outcome is Outcome.REJECTED and completion.error:
+        sent = [
+            name for name in target.parameters_for(canary) if name not in application.lines[target.name].provider.unsent
+        ]
+        blame = await doctor_ask.find_refused(
+            partial(doctor_ask.ask, application, target, canary), sent, completion.error or ""
+        )
+        if blame.parameters:
+            sentence = f"{doctor_text.refused(settings, target, blame)}\n{completion.error}"
+            found.append(Finding(about=about, code=UNMEASURED, sentence=sentence))
+            completion = blame.answer or completion
+    if not completion.is_ok and not found:
+        told = (completion.error, doctor_text.advice(settings, target, canary, completion))
+        found.append(Finding(about=about, code=UNMEASURED, sentence="; ".join(part for part in told if part)))
+    if completion.is_ok:
+        parts = [doctor_text.works(target, completion, canary), doctor_text.limits(completion)]
+        if not found:
+            parts.append(doctor_text.costs(target, _run(application, target)))
+            found.append(Finding(about=about, code=OK, sentence="\n".join(part for part in parts if part)))
+    warnings = await _warnings(application, target, completion)
+    return found + [Finding(about=about, code=OK, sentence=said, is_warning=True) for said in warnings]
 
-    line = application.lines[target.name]
-    one = replace(target, canaries=target.canaries[:1])
-    [completion] = await replay(
-        one,
-        line.provider,
-        at=application.clock.now(),
-        gate=line.gate,
-        retry=RetryPolicy(attempts=1),
-        deadline_s=line.deadline_s,
-        repeats=1,
-    )
-    about = f"target {target.name}"
-    if not completion.is_ok:
-        key = application.settings.targets[target.name].api_key_env or "the key"
-        advice = ADVICE.get(completion.outcome.value, "").format(key=key)
-        sentence = "; ".join(part for part in (completion.error, advice) if part)
-        return [Finding(about=about, code=UNMEASURED, sentence=sentence)]
-    return [Finding(about=about, code=OK, sentence=_praise(application, target, completion))]
+
+async def _warnings(application: App, target: Target, completion: Completion) -> list[str]:
+    """What works otherwise than the config lets expect."""
+    from driftwatch.cli import doctor_text  # noqa: PLC0415 - beside its use
+    from driftwatch.lifecycle import announced  # noqa: PLC0415 - beside its use
+
+    settings, provider = application.settings, application.lines[target.name].provider
+    configured = {name for canary in target.canaries for name in target.parameters_for(canary)}
+    said = []
+    if unsent := sorted(configured & provider.unsent):
+        said.append(doctor_text.unsent(target, unsent))
+    if unasked := _unasked(provider, target):
+        said.append(doctor_text.unasked(unasked, target))
+    if completion.is_ok and target.stream and completion.ttft_s is None:
+        said.append("a stream was asked for and a document came: times to the first token are not measured")
+    if target.provider == "openrouter" and "upstream" not in target.options:
+        said.append(doctor_text.unpinned(completion))
+    if ending := announced(completion.headers):
+        said.append(f"the endpoint announces an end: {ending}")
+    if completion.is_ok and (listed := await _listed(application, target)):
+        said.append(listed)
+    run = _run(application, target)
+    if slow := doctor_text.too_slow(settings, target, run, application.lines[target.name].deadline_s):
+        said.append(slow)
+    return said + list(doctor_text.over_budget(settings, [(target, run)], target))
 
 
-def _praise(application: App, target: Target, completion: Completion) -> str:
+def _unasked(provider: Provider, target: Target) -> dict[str, str]:
+    """Canary id → why this wire cannot ask it."""
+    from driftwatch.providers.endpoint import Endpoint  # noqa: PLC0415 - slow import
+
+    if not isinstance(provider, Endpoint):
+        return {}
+    refusals = {canary.id: provider.unaskable(target, canary) for canary in target.canaries}
+    return {name: why for name, why in refusals.items() if why is not None}
+
+
+async def _listed(application: App, target: Target) -> str | None:
+    """What the endpoint's own list of models says of the model's end; looking costs nothing."""
+    from driftwatch.lifecycle import day  # noqa: PLC0415 - beside its use
+    from driftwatch.providers.listing import Lists  # noqa: PLC0415 - beside its use
+
+    provider = application.lines[target.name].provider
+    if not isinstance(provider, Lists):
+        return None
+    try:
+        listing = await provider.listed(target)
+    except DriftwatchError:
+        return None  # not every key may read the list, and not every server has one
+    if listing is None or not (listing.retires_on or listing.is_deprecated):
+        return None
+    instead = f"; {listing.replacement} takes its place" if listing.replacement else ""
+    when = f"ends on {day(listing.retires_on)}" if listing.retires_on else "is deprecated"
+    return f"the endpoint's list of models says that {target.model} {when}{instead}"
+
+
+def _run(application: App, target: Target) -> Estimate:
     from driftwatch import usage  # noqa: PLC0415 - beside its use
 
-    served = completion.served_model or "not told"
-    said = f"answers in {completion.latency_s:.1f} s, served model {served}"
-    if completion.output_tokens is None:
-        said += ", tells no token counts"
-    price = application.lines[target.name].price
-    run = usage.estimate(target, price, passes={c.id: target.repeats_for(c) for c in target.canaries})
-    if run.usd is None:
-        return f"{said}; a run is {run.requests} requests, price unknown: set `price:` to see dollars"
-    if run.usd == 0:
-        return f"{said}; a run is {run.requests} requests, no charge per token"
-    return f"{said}; a run costs at most ${run.usd:.4f}, a month ${run.usd * target.runs_per_year / 12:,.2f}"
+    passes = {canary.id: target.repeats_for(canary) for canary in target.canaries}
+    return usage.estimate(target, application.lines[target.name].price, passes=passes)
 
 
-def _print(findings: list[Finding]) -> None:
+def _fleet_budget(application: App) -> list[Finding]:
+    from driftwatch.cli.doctor_text import over_budget  # noqa: PLC0415 - beside its use
+
+    runs = [(target, _run(application, target)) for target in application.targets]
+    sentences = over_budget(application.settings, runs, None)
+    return [Finding(about="budget", code=OK, sentence=said, is_warning=True) for said in sentences]
+
+
+def _by_subject(findings: list[Finding], names: list[str]) -> list[Finding]:
+    """Targets last and in their order, warnings after what they warn of; otherwise as found."""
+    order = [f"target {name}" for name in names]
+
+    def place(finding: Finding) -> tuple[int, bool]:
+        return (order.index(finding.about) + 1, finding.is_warning) if finding.about in order else (0, False)
+
+    return sorted(findings, key=place)
+
+
+def _print(findings: list[Finding], names: list[str]) -> None:
     from driftwatch.cli.style import plain, table  # noqa: PLC0415 - slow import
 
     marks = {OK: "[green]ok[/]", MISCONFIGURED: "[red]wrong[/]", UNMEASURED: "[yellow]failed[/]"}
     rows = table("", "what", "finding")
-    for finding in findings:
+    for finding in _by_subject(findings, names):
         mark = "[yellow]warning[/]" if finding.is_warning else marks[finding.code]
         rows.add_row(mark, finding.about, plain(finding.sentence))
-    console().print(rows)
+    if findings:
+        console().print(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from pathlib import Path
@@ -33,6 +34,9 @@ def serve(config: Path | None = CONFIG) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, application.stop)
+        # What is loaded by now stays, and need not be looked at again in every full collection.
+        gc.collect()
+        gc.freeze()
         with server.serving(health.build(application.health), settings.http.host, settings.http.port):
             await application.serve()
 

@@ -40,7 +40,8 @@ def standing(store: Store, target: str) -> Standing:
     failure = _failure(store, verdict)
     reason = verdict.reason
     if failure is not None:
-        reason = f"{reason}; the first failure: {failure}"
+        # What a budget kept from being asked is said already.
+        reason = reason if failure in reason else f"{reason}; the first failure: {failure}"
     elif verdict.state is State.CALIBRATING and baseline.state is BaselineState.ACTIVE:
         reason = f"the baseline {_progress(store, baseline)}"
     elif verdict.state is State.DRIFTED and (kinds := _kinds(store, target)):
@@ -49,9 +50,9 @@ def standing(store: Store, target: str) -> Standing:
     return Standing(state=verdict.state, reason=reason, verdict=verdict, is_measured=is_measured)
 
 
-def counts(run: Run) -> bool:
+def counts(store: Store, run: Run) -> bool:
     """Whether enough of a run's requests were answered for it to be used."""
-    return gives_anchors(run) if run.purpose is Purpose.ANCHOR else run.failure_share <= MAX_FAILURE_SHARE
+    return gives_anchors(store, run) if run.purpose is Purpose.ANCHOR else run.failure_share <= MAX_FAILURE_SHARE
 
 
 def _progress(store: Store, baseline: Baseline) -> str:
@@ -70,7 +71,7 @@ def _kinds(store: Store, target: str) -> str:
 def _failure(store: Store, verdict: Verdict) -> str | None:
     """What went wrong first in the verdict's run, None when the run could be measured."""
     runs = store.runs(verdict.target, since=verdict.at, until=verdict.at)
-    if not any(run.id == verdict.run_id and not counts(run) for run in runs):
+    if not any(run.id == verdict.run_id and not counts(store, run) for run in runs):
         return None
     failed = [c for c in store.completions([verdict.run_id]).get(verdict.run_id, ()) if not c.is_ok]
     return failed[0].error or failed[0].outcome.value if failed else "not kept any longer"

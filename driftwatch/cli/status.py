@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from driftwatch.cli.standing import Standing
     from driftwatch.domain import Baseline, Incident, Target
+    from driftwatch.spending import Account, Pause, Used
     from driftwatch.store import Store
 
 
 def status(
     config: Path | None = CONFIG, output: Format = typer.Option(Format.TABLE, "--format", help="How to print.")
 ) -> None:
-    """Show where every target stands: state, evidence, last and next run, open incidents."""
+    """Show where every target stands: state, evidence, last and next run, open incidents, and what its budget left."""
+    from driftwatch import wiring  # noqa: PLC0415 - slow import
     from driftwatch.app import build_targets  # noqa: PLC0415 - slow import
     from driftwatch.clock import WallClock  # noqa: PLC0415 - beside its use
 
@@ -30,7 +32,7 @@ def status(
     # Simulated time stands where the last run left it.
     at = settings.simulation.start if settings.simulation else WallClock().now()
     with open_store(settings) as store:
-        rows = [_Row(store, target, at) for target in build_targets(settings)]
+        rows = [_Row(store, target, wiring.account(target, settings), at) for target in build_targets(settings)]
     if output is Format.JSON:
         typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
     else:
@@ -40,7 +42,8 @@ def status(
 class _Row:
     """All that is told of one target."""
 
-    def __init__(self, store: Store, target: Target, at: datetime) -> None:
+    def __init__(self, store: Store, target: Target, account: Account, at: datetime) -> None:
+        from driftwatch import spending  # noqa: PLC0415 - slow import
         from driftwatch.app import upcoming  # noqa: PLC0415 - slow import
         from driftwatch.cli.standing import standing  # noqa: PLC0415 - slow import
 
@@ -49,7 +52,12 @@ class _Row:
         self.standing: Standing = standing(store, target.name)
         runs = store.runs(target.name, limit=1, newest_first=True)
         self.last_at: datetime | None = runs[0].scheduled_at if runs else None
-        self.next_at: datetime = upcoming(target, self.last_at, max(at, self.last_at or at))
+        now = max(at, self.last_at or at)
+        self.used: list[Used] = spending.used(store, account, now)
+        self.next_at: datetime = upcoming(target, self.last_at, now)
+        self.pause: Pause | None = spending.next_pause(store, account, target, max(now, self.next_at))
+        if self.pause is not None:
+            self.next_at = upcoming(target, self.last_at, max(self.next_at, self.pause.again_at))
         self.incidents: list[Incident] = store.incidents(target=target.name, open_only=True)
 
     def as_json(self) -> dict[str, object]:
@@ -65,7 +73,30 @@ class _Row:
             if self.baseline
             else None,
             "open_incidents": [incident.id for incident in self.incidents],
+            "budget": [
+                {"cap": u.cap.key, "limit": u.cap.limit, "spent": u.spent, "until": u.until.isoformat()}
+                for u in self.used
+            ],
+            "paused": None
+            if self.pause is None
+            else {
+                "cap": self.pause.cap.key,
+                "needed": self.pause.needed,
+                "until": self.pause.until.isoformat() if self.pause.until else None,
+                "reason": self.pause.sentence,
+            },
         }
+
+    def budget_words(self) -> str:
+        """What was spent of each cap, or why the target is paused; empty without a budget."""
+        if self.pause is not None:
+            return self.pause.sentence
+        said = [
+            f"{u.cap.in_words(u.spent)} of {u.cap.in_words(u.cap.limit)} a {u.cap.period}"
+            + (" of all targets" if u.cap.target is None else "")
+            for u in self.used
+        ]
+        return f"budget: {', '.join(said)}" if said else ""
 
     def next_words(self) -> str:
         """The step the operator would take next, empty when there is none."""
@@ -93,5 +124,7 @@ def _print(targets: list[_Row]) -> None:
     out.print(rows)
     for row in targets:
         out.print(f"\n{row.target.name}: {plain(row.standing.reason)}")
+        if budget := row.budget_words():
+            out.print(f"  {plain(budget)}")
         if step := row.next_words():
             out.print(f"  next: {step}")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from driftwatch.cli.context import CONFIG, load_settings
+
+if TYPE_CHECKING:
+    from driftwatch.config import Settings
+    from driftwatch.domain import Target
 
 
 def validate(
@@ -20,11 +27,13 @@ def validate(
 
         typer.echo(json.dumps(json_schema(), indent=2))
         return
-    from driftwatch.app import build_targets, check_scripts  # noqa: PLC0415 - slow import
+    from driftwatch import wiring  # noqa: PLC0415 - slow import
+    from driftwatch.app import build_targets  # noqa: PLC0415 - slow import
 
     settings = load_settings(config)
     targets = build_targets(settings)
-    check_scripts(settings)
+    wiring.check_scripts(settings)
+    asyncio.run(_open(targets, settings))
     for target in targets:
         times = [target.repeats_for(canary) for canary in target.canaries]
         asked = f"{len(target.canaries)} canaries × {min(times)}"
@@ -33,6 +42,14 @@ def validate(
         told = ", ".join(target.receivers) or "nobody is told"
         typer.echo(f"{target.name}: {target.provider} {target.model}, {asked} every {_span(target.interval_s)}, {told}")
     typer.echo(f"{settings.file}: ok")
+
+
+async def _open(targets: Sequence[Target], settings: Settings) -> None:
+    """Open each provider and close it again: it knows best what is wrong with its options."""
+    from driftwatch import wiring  # noqa: PLC0415 - slow import
+
+    for target in targets:
+        await wiring.provider(target, settings, None).aclose()
 
 
 def _span(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from driftwatch.config.access import MissingSecret, missing_secrets, read_secret, require_secret
 from driftwatch.config.loading import load, locate
+from driftwatch.config.provider_rules import yaml_of
 from driftwatch.config.schema import json_schema
 from driftwatch.config.settings import (
     BUNDLED_EMBEDDER,
@@ -11,20 +12,23 @@ from driftwatch.config.settings import (
     EmbedderSettings,
     HttpSettings,
     LogSettings,
-    Price,
     Settings,
     Simulation,
     SlackReceiver,
     TargetSettings,
 )
+from driftwatch.config.spending import Budget, FleetBudget, Limits, Price
 
 __all__ = [
     "BUNDLED_EMBEDDER",
     "AlarmBudget",
     "BaselineSettings",
+    "Budget",
     "ConsoleReceiver",
     "EmbedderSettings",
+    "FleetBudget",
     "HttpSettings",
+    "Limits",
     "LogSettings",
     "MissingSecret",
     "Price",
@@ -38,4 +42,5 @@ __all__ = [
     "missing_secrets",
     "read_secret",
     "require_secret",
+    "yaml_of",
 ]

@@ -101,6 +101,8 @@ def _places(settings: Settings) -> Iterator[_Place]:
         yield from _of(f"target {name}", f"targets.{name}", target, ("api_key",))
         for header, variable in target.headers.items():
             yield _Place(about=f"target {name}", key=f"targets.{name}.headers.{header}", variable=variable)
+        if target.proxy_env is not None:  # its URL can hold a password
+            yield _Place(about=f"target {name}", key=f"targets.{name}.proxy_env", variable=target.proxy_env)
     for name, receiver in settings.receivers.items():
         if isinstance(receiver, SlackReceiver):
             yield from _of(f"receiver {name}", f"receivers.{name}", receiver, ("webhook_url", "bot_token"))

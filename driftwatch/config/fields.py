@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from driftwatch.config.credentials import ENV_NAME
+from driftwatch.config.credentials import ENV_NAME, names_secret
 from driftwatch.domain import Json
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -70,22 +70,42 @@ _DURATION_SCHEMA = WithJsonSchema(
 )
 
 
+_LIKE = "write one like https://api.openai.com/v1"
+
+_SECRET_PARTS = frozenset({"key", "code", "sig", "signature", "subscription-key"})
+"""Names of a query's parts by which a secret can be sent: Google, Azure Functions, Azure storage, API gateways."""
+
+
 def _url(value: str) -> str:
-    instead = "write one like https://api.openai.com/v1"
+    parts = _split(value)
+    if parts.query:
+        fail("a URL must end with its path: paths of the API are appended to it", _LIKE)
+    return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    parts = _split(value)
+    names = (part.partition("=")[0] for part in parts.query.split("&"))
+    if any(names_secret(name) or name.lower() in _SECRET_PARTS for name in names):
+        fail("a URL must not hold credentials", "send them as a header: headers: {X-Header: NAME_OF_A_VARIABLE}")
+    return value
+
+
+def _split(value: str) -> SplitResult:
     if not value.isascii() or not value.isprintable() or " " in value:
-        fail("not an http:// or https:// URL", instead)
+        fail("not an http:// or https:// URL", _LIKE)
     try:
         parts = urlsplit(value)
         _ = parts.port  # raises for a port that is no number
     except ValueError:
-        fail("not an http:// or https:// URL", instead)
+        fail("not an http:// or https:// URL", _LIKE)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        fail("not an http:// or https:// URL", instead)
+        fail("not an http:// or https:// URL", _LIKE)
     if "@" in parts.netloc:
         fail("a URL must not hold credentials", "name the environment variable: api_key_env: OPENAI_API_KEY")
-    if parts.query or parts.fragment:
-        fail("a URL must end with its path: paths of the API are appended to it", instead)
-    return value.rstrip("/")
+    if parts.fragment:
+        fail("a URL must not hold a '#': nothing behind it is sent", _LIKE)
+    return parts
 
 
 def _name(value: str) -> str:
@@ -130,6 +150,9 @@ Jitter = Annotated[float, BeforeValidator(_duration(longest="366d", zero_allowed
 """Zero is meant here: runs start exactly at their slot."""
 
 Timeout = Annotated[float, BeforeValidator(_duration(longest="1h")), _DURATION_SCHEMA]
+
+Address = Annotated[str, AfterValidator(_address), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+"""Where an API begins; a query is kept."""
 
 Url = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 

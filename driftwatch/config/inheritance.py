@@ -9,11 +9,15 @@ from driftwatch.config.fields import NAME
 from driftwatch.config.problems import KeyPath, Problem
 from driftwatch.config.reading import Document
 from driftwatch.domain import Json
+from driftwatch.providers import PROVIDERS
 
 IMPLIED: Mapping[str, Mapping[str, str]] = {
-    "openai": {"base_url": "https://api.openai.com/v1", "api_key_env": "OPENAI_API_KEY"},
+    name: {
+        key: value for key, value in (("base_url", entry.base_url), ("api_key_env", entry.key_env)) if value is not None
+    }
+    for name, entry in PROVIDERS.items()
 }
-"""Provider → keys it brings along. Source: platform.openai.com/docs/api-reference, 2026-01; the SDKs' variable."""
+"""Provider → keys it brings along."""
 
 ALTERNATIVES = (frozenset({"api_key_env", "api_key_file"}),)
 """Keys of which one at most is given: naming one keeps the others from being inherited."""
@@ -59,4 +63,12 @@ def _implied(target: dict[str, Json], receivers: Json) -> dict[str, Json]:
         target["receivers"] = [name for name in receivers if NAME.fullmatch(name)]
     provider = target.get("provider")
     implied = IMPLIED.get(provider, {}) if isinstance(provider, str) else {}
+    if _asks_without_key(target):
+        implied = {key: value for key, value in implied.items() if key != "api_key_env"}
     return target | {key: value for key, value in implied.items() if not _is_given(key, target)}
+
+
+def _asks_without_key(target: Mapping[str, Json]) -> bool:
+    """Whether the options say that an identity takes the key's place."""
+    options = target.get("options")
+    return isinstance(options, dict) and options.get("auth", "api_key") != "api_key"

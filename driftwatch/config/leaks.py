@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from driftwatch.config.credentials import has_secret_shape, names_secret, names_variable
 from driftwatch.config.problems import KeyPath, Problem
@@ -11,6 +12,8 @@ from driftwatch.domain import Json
 
 _PLACEHOLDER = "REMOVED"
 """Stands where a variable's name belongs, so that one leaked secret is told once and not also as a missing key."""
+
+_FILLED_IN = re.compile(r"\{\{\s*[\w.]+\s*\}\}")
 
 
 def without_secrets(document: Document) -> Document:
@@ -32,14 +35,13 @@ def _mapping(values: dict[str, Json], path: KeyPath, problems: list[Problem]) ->
             kept[key] = _value(value, here, problems)
             continue
         env_key, example = _right_key(here)
-        problems.append(
-            Problem(
-                path=here,
-                problem="a secret does not belong in this file",
-                instead=f"name the environment variable: {env_key}: {example}",
-            )
-        )
-        if _is_header(here):
+        instead = f"name the environment variable: {env_key}: {example}"
+        if _is_option(here):
+            instead = "send it as a header, whose value a variable holds: headers: {X-Header: NAME_OF_A_VARIABLE}"
+        problems.append(Problem(path=here, problem="a secret does not belong in this file", instead=instead))
+        if _is_option(here):
+            kept.setdefault(key, _PLACEHOLDER)
+        elif _is_header(here):
             kept[key] = _PLACEHOLDER
         elif (env_key not in values or env_key == key) and not has_secret_shape(key):
             kept[env_key] = _PLACEHOLDER
@@ -62,7 +64,7 @@ def _value(value: Json, path: KeyPath, problems: list[Problem]) -> Json:
 
 def _is_leak(path: KeyPath, value: Json) -> bool:
     key = str(path[-1])
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list) or (_is_option(path) and _is_filled_in(value)):
         return False
     if has_secret_shape(key) or (isinstance(value, str) and has_secret_shape(value)):
         return True
@@ -73,11 +75,23 @@ def _is_leak(path: KeyPath, value: Json) -> bool:
 
 def _is_header(path: KeyPath) -> bool:
     """Whether a path is an entry of a target's ``headers``, whose keys are header names and may say "token"."""
-    return len(path) > 1 and path[-2] == "headers" and "parameters" not in path
+    return len(path) > 1 and path[-2] == "headers" and not {"parameters", "options"} & set(path)
+
+
+def _is_option(path: KeyPath) -> bool:
+    """Whether a path lies within a target's ``options``, whose keys are the provider's own."""
+    return "options" in path[1:3] and path[0] in {"targets", "defaults"} and path[-1] != "options"
+
+
+def _is_filled_in(value: Json) -> bool:
+    """Whether a request template's value is only a placeholder, such as ``{{prompt}}``: its key may say "token"."""
+    return isinstance(value, str) and _FILLED_IN.fullmatch(value) is not None
 
 
 def _right_key(path: KeyPath) -> tuple[str, str]:
     key = str(path[-1])
+    if key.startswith("proxy"):
+        return "proxy_env", "WATCH_PROXY"
     if _is_header(path):
         return (key if not has_secret_shape(key) else "X-Header"), "NAME_OF_A_VARIABLE"
     if path[0] != "receivers":

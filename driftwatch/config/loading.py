@@ -13,6 +13,7 @@ from driftwatch.config.inheritance import inherit
 from driftwatch.config.leaks import without_secrets
 from driftwatch.config.merging import merge, resolve_paths, resolved
 from driftwatch.config.problems import KeyPath, Problem, as_error, as_one
+from driftwatch.config.provider_rules import broken_provider_rules
 from driftwatch.config.reading import Document, read
 from driftwatch.config.rules import broken_rules
 from driftwatch.config.settings import Settings
@@ -44,9 +45,11 @@ def load(path: Path | None, env: Mapping[str, str], *, providers: Collection[str
     document, origins = inherit(override(document, env))
     _add_places(document.values, place if _is_folder(place) else place.parent)
     settings, problems = _validate(document, origins, place)
-    problems += broken_rules(document.values, providers)
-    told = {problem.path for problem in document.problems}  # a key without a value is also missing: told once
-    problems = [*document.problems, *(p for p in problems if p.path not in told), *variables]
+    # A key without a value is also missing, and a rule knows more than the type of one value: each place is told once.
+    broken = broken_rules(document.values) + broken_provider_rules(document.values, providers)
+    broken = [problem for problem in broken if problem.path not in {told.path for told in document.problems}]
+    told = {place for problem in (*document.problems, *broken) for place in _places_of(problem.path, origins)}
+    problems = [*document.problems, *broken, *(p for p in problems if p.path not in told), *variables]
     if settings is None or problems:
         raise as_one(as_error(problem, document.marks) for problem in problems)
     return settings
@@ -122,13 +125,19 @@ def _add_places(values: dict[str, Json], folder: Path) -> None:
     values.setdefault("canaries", [str(found)])
 
 
+def _places_of(path: KeyPath, origins: Mapping[KeyPath, KeyPath]) -> list[KeyPath]:
+    """A path, and where the key was written if it is inherited."""
+    origin = origins.get(path[:3])
+    return [path] if origin is None else [path, origin + path[3:]]
+
+
 def _validate(
     document: Document, origins: Mapping[KeyPath, KeyPath], place: Path
 ) -> tuple[Settings | None, list[Problem]]:
     # As JSON, because that is where pydantic's strict mode takes lists for tuples and text for paths and times,
     # and still takes "8" for no number and yes for no truth value.
-    written = json.dumps(document.values)
+    written, context = json.dumps(document.values), {"file": place, "marks": document.marks}
     try:
-        return Settings.model_validate_json(written, context={"file": place}, by_alias=True, by_name=False), []
+        return Settings.model_validate_json(written, context=context, by_alias=True, by_name=False), []
     except ValidationError as error:
         return None, problems_of(error, origins)

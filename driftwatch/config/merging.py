@@ -10,7 +10,7 @@ from driftwatch.config.problems import KeyPath, Problem
 from driftwatch.config.reading import Document
 from driftwatch.domain import Json
 
-_FILE_KEYS = frozenset({"api_key_file", "webhook_url_file", "bot_token_file", "script"})
+_FILE_KEYS = frozenset({"api_key_file", "bot_token_file", "ca_file", "script", "webhook_url_file"})
 """Keys of targets, defaults and receivers that name a file."""
 
 

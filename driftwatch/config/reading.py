@@ -212,6 +212,7 @@ def _line(node: Node) -> int:
 
 
 def _is_free(path: KeyPath) -> bool:
-    """Whether a value belongs to ``parameters``, where JSON's null means something."""
+    """Whether a value belongs to ``parameters`` or lies within an option, where JSON's null means something."""
     section = path[1:] if path[0] == "defaults" else path[2:] if path[0] == "targets" else ()
-    return len(section) > 1 and section[0] == "parameters"
+    depth = {"parameters": 1, "options": 2}.get(str(section[0])) if section else None
+    return depth is not None and len(section) > depth

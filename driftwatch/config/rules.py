@@ -12,31 +12,14 @@ from driftwatch.domain import Json
 SHORTEST_INTERVAL_S = 60.0
 """Seconds between the runs of a real endpoint: below it a slip of the unit empties the account."""
 
-RESERVED_PARAMETERS = ("messages", "model", "n", "stream", "tools")
-"""Keys of a request that driftwatch fills itself.
 
-Source: chat-completions request body, platform.openai.com/docs/api-reference/chat/create, 2026-01.
-"""
-
-
-def broken_rules(values: Mapping[str, Json], providers: Collection[str] | None) -> list[Problem]:
+def broken_rules(values: Mapping[str, Json]) -> list[Problem]:
     """Find every broken rule.
 
     Args:
         values: the merged configuration, targets filled with what they inherit.
-        providers: the providers there are; None when the caller does not know them.
     """
-    problems = [problem for rule in _RULES for problem in rule(values)]
-    if providers is not None:
-        problems += _unknown_providers(values, providers)
-    return problems
-
-
-def _unknown_providers(values: Mapping[str, Json], providers: Collection[str]) -> Iterator[Problem]:
-    for path, target in _sections(values, "targets"):
-        provider = target.get("provider")
-        if isinstance(provider, str) and provider not in providers:
-            yield _unknown((*path, "provider"), "provider", provider, providers)
+    return [problem for rule in _RULES for problem in rule(values)]
 
 
 def _one_budget(values: Mapping[str, Json]) -> Iterator[Problem]:
@@ -71,7 +54,7 @@ def _simulation_in_order(values: Mapping[str, Json]) -> Iterator[Problem]:
     simulation = values.get("simulation")
     if simulation is None:
         return
-    for path, target in _sections(values, "targets"):
+    for path, target in sections(values, "targets"):
         if _is_another(target):
             yield Problem(
                 path=("simulation",),
@@ -81,7 +64,7 @@ def _simulation_in_order(values: Mapping[str, Json]) -> Iterator[Problem]:
 
 
 def _script_of_simulated(values: Mapping[str, Json]) -> Iterator[Problem]:
-    for path, target in _sections(values, "targets"):
+    for path, target in sections(values, "targets"):
         is_simulated, has_script = target.get("provider") == "simulated", "script" in target
         if is_simulated and not has_script:
             instead = "write script: and the file that says how the endpoint behaves"
@@ -94,23 +77,14 @@ def _script_of_simulated(values: Mapping[str, Json]) -> Iterator[Problem]:
             )
 
 
-def _url_of_compatible(values: Mapping[str, Json]) -> Iterator[Problem]:
-    for path, target in _sections(values, "targets"):
-        if target.get("provider") == "openai_compatible" and "base_url" not in target:
-            instead = "write base_url: http://127.0.0.1:8000/v1"
-            yield Problem(
-                path=(*path, "base_url"), problem="missing; provider openai_compatible needs it", instead=instead
-            )
-
-
 def _one_key(values: Mapping[str, Json]) -> Iterator[Problem]:
-    for path, target in _sections(values, "targets"):
+    for path, target in sections(values, "targets"):
         if "api_key_env" in target and "api_key_file" in target:
             yield Problem(path=path, problem="two sources of the API key", instead="keep api_key_env or api_key_file")
 
 
 def _interval_and_jitter(values: Mapping[str, Json]) -> Iterator[Problem]:
-    for path, target in _sections(values, "targets"):
+    for path, target in sections(values, "targets"):
         interval_s = duration_s(target.get("interval", "1h"))
         jitter_s = duration_s(target.get("jitter"))
         if interval_s is None or interval_s <= 0:
@@ -127,25 +101,16 @@ def _known_receivers(values: Mapping[str, Json]) -> Iterator[Problem]:
     receivers = values.get("receivers", {})
     if not isinstance(receivers, dict):
         return
-    for path, target in _sections(values, "targets"):
+    for path, target in sections(values, "targets"):
         named = target.get("receivers")
         for position, name in enumerate(named if isinstance(named, list) else []):
             if isinstance(name, str) and name not in receivers:
-                yield _unknown((*path, "receivers", position), "receiver", name, receivers)
-
-
-def _reserved_parameters(values: Mapping[str, Json]) -> Iterator[Problem]:
-    for path, target in _sections(values, "targets"):
-        parameters = target.get("parameters")
-        for key in RESERVED_PARAMETERS:
-            if isinstance(parameters, dict) and key in parameters:
-                instead = "write the key `model` of the target" if key == "model" else "remove it"
-                yield Problem(path=(*path, "parameters", key), problem="driftwatch fills this itself", instead=instead)
+                yield unknown((*path, "receivers", position), "receiver", name, receivers)
 
 
 def _one_way_to_slack(values: Mapping[str, Json]) -> Iterator[Problem]:
     ways = ("webhook_url_env", "webhook_url_file", "bot_token_env", "bot_token_file")
-    for path, receiver in _sections(values, "receivers"):
+    for path, receiver in sections(values, "receivers"):
         if receiver.get("type") != "slack":
             continue
         given = [way for way in ways if way in receiver]
@@ -168,16 +133,14 @@ _RULES: tuple[Callable[[Mapping[str, Json]], Iterator[Problem]], ...] = (
     _pinned_embedder,
     _simulation_in_order,
     _script_of_simulated,
-    _url_of_compatible,
     _one_key,
     _interval_and_jitter,
     _known_receivers,
-    _reserved_parameters,
     _one_way_to_slack,
 )
 
 
-def _sections(values: Mapping[str, Json], key: str) -> Iterator[tuple[KeyPath, Mapping[str, Json]]]:
+def sections(values: Mapping[str, Json], key: str) -> Iterator[tuple[KeyPath, Mapping[str, Json]]]:
     """Every target or receiver that is a mapping; what is not one is told elsewhere."""
     written = values.get(key)
     for name, section in written.items() if isinstance(written, dict) else ():
@@ -185,7 +148,7 @@ def _sections(values: Mapping[str, Json], key: str) -> Iterator[tuple[KeyPath, M
             yield (key, name), section
 
 
-def _unknown(path: KeyPath, noun: str, word: str, known: Collection[str]) -> Problem:
+def unknown(path: KeyPath, noun: str, word: str, known: Collection[str]) -> Problem:
     """A word is repeated only when it resembles a known one: it may be a secret pasted in the wrong place."""
     said = f"unknown {noun} {word!r}" if nearest(word, known) else f"unknown {noun}"
     instead = suggest(word, known, f"{noun}s") if known else f"define it under {noun}s:"

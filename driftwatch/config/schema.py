@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from driftwatch.config.settings import Settings
 from driftwatch.domain import Json
+from driftwatch.providers import PROVIDERS
 
 
 def json_schema() -> dict[str, Json]:
@@ -15,6 +16,8 @@ def json_schema() -> dict[str, Json]:
     schema = _plain(Settings.model_json_schema(by_alias=True))
     target = schema["$defs"]["TargetSettings"]
     target.pop("required")
+    target["properties"]["provider"]["enum"] = sorted(PROVIDERS)
+    target["properties"]["options"]["properties"] = _options()
     target["properties"]["tripwires"] = {
         "anyOf": [{"enum": ["page", "notice", "off"]}, {"$ref": "#/$defs/TripwireSettings"}],
         "description": target["properties"]["tripwires"]["description"],
@@ -34,6 +37,17 @@ def json_schema() -> dict[str, Json]:
         "title": "driftwatch configuration",
         "description": "What driftwatch watches, how often, and whom it tells.",
     }
+
+
+def _options() -> dict[str, Json]:
+    """Every option of every provider, each described with whose it is; which go together, ``load`` knows."""
+    types: dict[type, str] = {str: "string", dict: "object"}
+    found: dict[str, Json] = {}
+    for provider, entry in PROVIDERS.items():
+        for name, option in entry.options.items():
+            told = found.setdefault(name, {"description": "", "type": types.get(type(option.example), "number")})
+            told["description"] = f"{told['description']} {provider}: {option.about}".strip()
+    return dict(sorted(found.items()))
 
 
 def _plain(value: Json) -> Json:

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from driftwatch.config.fields import (
+    Address,
     EnvName,
     FilePath,
     HeaderName,
@@ -22,27 +30,17 @@ from driftwatch.config.fields import (
     UtcTime,
     fail,
 )
+from driftwatch.config.problems import KeyPath, Mark, Problem, as_error
+from driftwatch.config.section import Section
+from driftwatch.config.spending import Budget, FleetBudget, Limits, Price
 from driftwatch.domain import Json
+from driftwatch.errors import ConfigError
 
 BUNDLED_EMBEDDER = "all-MiniLM-L6-v2"
 """The embedding model that comes with driftwatch's ``embedder`` extra."""
 
 WEEK_S = 7 * 86_400.0
 """Seconds; a week of calibration has seen every hour of the day and every day of the week."""
-
-
-class Section(BaseModel):
-    """What all sections share: unknown keys are errors, values keep their type, nothing changes after loading."""
-
-    model_config = ConfigDict(
-        strict=True,
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        validate_by_name=True,
-        validate_by_alias=True,
-        use_attribute_docstrings=True,
-    )
 
 
 class AlarmBudget(Section):
@@ -111,15 +109,6 @@ class LogSettings(Section):
     """`console` for people, `json` for log collectors."""
 
 
-class Price(Section):
-    """What the endpoint charges, where the built-in price list does not know it."""
-
-    input: float = Field(ge=0, le=100_000, examples=[0.15])
-    """US dollars per million input tokens."""
-    output: float = Field(ge=0, le=100_000, examples=[0.6])
-    """US dollars per million output tokens."""
-
-
 TripwireLevel = Literal["page", "notice", "off"]
 
 
@@ -130,10 +119,16 @@ class TripwireSettings(Section):
     """The endpoint names a model that it has never named before."""
     fingerprint: TripwireLevel = Field(default="notice", examples=["notice"])
     """The endpoint reports a system fingerprint that it has never reported before."""
+    upstream: TripwireLevel = Field(default="notice", examples=["notice"])
+    """A router asks a provider that it has never asked before."""
     input_tokens: TripwireLevel = Field(default="notice", examples=["notice"])
     """A canary's fixed request is counted as another number of tokens."""
     errors: TripwireLevel = Field(default="notice", examples=["notice"])
     """Requests are refused for a reason that asking again does not change, e.g. the model is gone."""
+    deprecation: TripwireLevel = Field(default="notice", examples=["notice"])
+    """A response header announces the end of the model or of the API version."""
+    retirement: TripwireLevel = Field(default="notice", examples=["notice"])
+    """The model is announced to be switched off soon, or has left the endpoint's list of models."""
 
 
 def _one_level(value: Json) -> Json:
@@ -149,15 +144,16 @@ class TargetSettings(Section):
     """One endpoint under watch."""
 
     provider: Text = Field(examples=["openai"])
-    """Wire format: openai, openai_compatible or simulated."""
+    """Whose API the endpoint speaks: one of the names in docs/providers.md."""
     model: Text = Field(examples=["gpt-4o-mini"])
     """Model name as the endpoint knows it."""
     suites: Names = Field(default=(), examples=[["core"]])
     """Names of the suites to replay. Default: every suite."""
-    base_url: Url | None = Field(default=None, examples=["http://127.0.0.1:8000/v1"])
-    """Where the API begins; openai has its own by default."""
+    base_url: Address | None = Field(default=None, examples=["http://127.0.0.1:8000/v1"])
+    """Where the API begins; a query is kept. Default: the provider's own address, where it has one."""
     api_key_env: EnvName | None = Field(default=None, examples=["OPENAI_API_KEY"])
-    """Environment variable that holds the API key. Default for openai: OPENAI_API_KEY."""
+    """Environment variable that holds the API key. Default: the one the provider's own tools read, e.g.
+    OPENAI_API_KEY; none for servers of one's own."""
     api_key_file: FilePath | None = Field(default=None, examples=["/run/secrets/openai"])
     """File that holds the API key. Instead of api_key_env."""
     headers: Mapping[HeaderName, EnvName] = Field(
@@ -174,7 +170,28 @@ class TargetSettings(Section):
     repeats: int = Field(default=1, ge=1, le=20, examples=[1])
     """How many times each canary is asked in one run, 1 to 20."""
     timeout_s: Timeout = Field(default=60.0, alias="timeout", examples=["60s"])
-    """Longest wait for one reply. Default 60s."""
+    """Longest time one request may take, first byte to last. Default 60s."""
+    connect_timeout_s: Timeout = Field(default=10.0, alias="connect_timeout", examples=["10s"])
+    """Longest wait for a connection. Default 10s."""
+    read_timeout_s: Timeout | None = Field(default=None, alias="read_timeout", examples=["20s"])
+    """Longest silence before and within a reply. Default: no other limit than timeout."""
+    stream: bool = Field(default=False, examples=[False])
+    """Ask for replies as a stream: measures the time to the first token and the gaps. Changing it starts a new
+    baseline."""
+    options: Mapping[str, Any] = Field(default_factory=dict, examples=[{"location": "europe-west4"}])
+    """What this provider needs beside the common keys; docs/providers.md lists them. Changing one starts a new
+    baseline."""
+    proxy_env: EnvName | None = Field(default=None, examples=["WATCH_PROXY"])
+    """Environment variable that holds the URL of an HTTP proxy. Default: what HTTPS_PROXY and NO_PROXY say."""
+    ca_file: FilePath | None = Field(default=None, examples=["/etc/ssl/company-ca.pem"])
+    """Certificates in PEM that are trusted instead of the public ones."""
+    requests_per_connection: int = Field(default=16, ge=0, le=1_000_000, examples=[16])
+    """Requests after which a connection is closed, on average, so that every backend behind a balancer is asked.
+    0 keeps connections for as long as the endpoint does."""
+    limits: Limits = Field(default_factory=Limits, examples=[{"requests_per_minute": 60}])
+    """How fast the endpoint may be asked at most."""
+    budget: Budget = Field(default_factory=Budget, examples=[{"usd_per_day": 2}])
+    """The most that this target may use in a run, a day or a month."""
     concurrency: int = Field(default=4, ge=1, le=256, examples=[4])
     """Requests to the endpoint at the same time, 1 to 256."""
     attempts: int = Field(default=3, ge=1, le=5, examples=[3])
@@ -194,6 +211,12 @@ class TargetSettings(Section):
     """Script of a simulated endpoint; for provider simulated only."""
     price: Price | None = None
     """Price per million tokens, where the built-in list does not know it."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_slash(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # Paths of an API are appended, so that a slash at the end says nothing; another's endpoint may insist on it.
+        return value if value is None or info.data.get("provider") == "http" else value.rstrip("/")
 
 
 class SlackReceiver(Section):
@@ -263,6 +286,10 @@ class Settings(Section):
     """Embedding model that measures meaning: all-MiniLM-L6-v2, off, or {model, revision}."""
     failure_threshold: int = Field(default=3, ge=1, le=100, examples=[3])
     """Failed runs in a row that open an availability incident."""
+    budget: FleetBudget = Field(default_factory=FleetBudget, examples=[{"usd_per_month": 50}])
+    """The most that all targets together may use in a day or a month."""
+    retirement_notice_days: int = Field(default=30, ge=0, le=3660, examples=[30])
+    """Days before a model's announced end at which the retirement tripwire speaks."""
     retention_days: int = Field(default=90, ge=1, le=3660, examples=[90])
     """Days that replies are kept which are neither anchors nor part of an incident."""
     http: HttpSettings = Field(default_factory=HttpSettings, examples=[{"port": 8077}])
@@ -275,13 +302,34 @@ class Settings(Section):
     """Run through simulated time; only when every target's provider is simulated."""
 
     _file: Path = PrivateAttr(default=Path("driftwatch.yaml"))
+    _marks: Mapping[KeyPath, Mark] = PrivateAttr(default_factory=dict)
 
     @property
     def file(self) -> Path:
         """The file or folder this was read from, as the user named it."""
         return self._file
 
-    def model_post_init(self, context: Mapping[str, Path] | None) -> None:
+    def error_at(self, path: KeyPath, problem: str, *, instead: str | None = None) -> ConfigError:
+        """Say that what stands at ``path`` is wrong, with its file and line; for what is only known once all is built.
+
+        Args:
+            path: keys from the root, e.g. ``("targets", "support", "suites")``.
+            problem: what is wrong.
+            instead: what to write instead.
+        """
+        known = {(): Mark(file=str(self.file)), **self._marks}
+        return as_error(Problem(path=path, problem=problem, instead=instead), known)
+
+    def place_of(self, path: KeyPath) -> str | None:
+        """Where a key is written, ``driftwatch.yaml:7``; None when no file says it.
+
+        >>> Settings(targets={"t": TargetSettings(provider="simulated", model="m")}).place_of(("targets", "t")) is None
+        True
+        """
+        mark = self._marks.get(path)
+        return None if mark is None else f"{mark.file}:{mark.line}" if mark.line else mark.file
+
+    def model_post_init(self, context: Mapping[str, Any] | None) -> None:
         """Remember where it was read from: no key of the file, so ``load`` passes it beside the values."""
         if context:
-            self._file = context["file"]
+            self._file, self._marks = context["file"], context.get("marks", {})

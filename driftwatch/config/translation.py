@@ -17,19 +17,20 @@ from driftwatch.config.settings import (
     EmbedderSettings,
     HttpSettings,
     LogSettings,
-    Price,
     Settings,
     Simulation,
     SlackReceiver,
     TargetSettings,
     TripwireSettings,
 )
+from driftwatch.config.spending import Budget, FleetBudget, Limits, Price
 from driftwatch.domain import Json
 
 SECTIONS: Mapping[KeyPath, type[BaseModel]] = {
     (): Settings,
     ("alarm_budget",): AlarmBudget,
     ("baseline",): BaselineSettings,
+    ("budget",): FleetBudget,
     ("embedder",): EmbedderSettings,
     ("http",): HttpSettings,
     ("log",): LogSettings,
@@ -37,6 +38,8 @@ SECTIONS: Mapping[KeyPath, type[BaseModel]] = {
     ("receivers", "*", "slack"): SlackReceiver,
     ("simulation",): Simulation,
     ("targets", "*"): TargetSettings,
+    ("targets", "*", "budget"): Budget,
+    ("targets", "*", "limits"): Limits,
     ("targets", "*", "price"): Price,
     ("targets", "*", "tripwires"): TripwireSettings,
 }

@@ -48,6 +48,7 @@ def _answer(state: Health, *, ok: bool) -> JSONResponse:
             "last_tick_age_s": age_s,
             "targets": state.targets,
             "runs_in_flight": state.runs_in_flight,
+            "paused": dict(state.paused),
         },
         status_code=OK if ok else UNAVAILABLE,
         headers={"Cache-Control": "no-store"},

@@ -172,6 +172,27 @@ def test_an_availability_incident_counts_outcomes_and_keeps_the_last_error():
     }
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "end"),
+    [
+        ([Outcome.MODEL_GONE] * 3 + [Outcome.TIMEOUT], "09:00 UTC: the model is gone"),
+        ([Outcome.QUOTA], "09:00 UTC: the account's quota is used up"),
+        ([Outcome.FILTERED], "09:00 UTC: a content filter refuses the requests"),
+        ([Outcome.AUTH], "09:00 UTC: the key is not accepted"),
+        ([Outcome.MODEL_GONE, Outcome.TIMEOUT], "09:00 UTC"),
+        ([Outcome.TIMEOUT] * 3, "09:00 UTC"),
+        ([], "09:00 UTC"),
+    ],
+)
+def test_a_headline_names_why_requests_fail_when_asking_again_does_not_change_it(outcomes, end):
+    failures = [
+        Completion(canary_id="a/1", canary_hash="h", repeat=0, outcome=outcome, at=ALARM, latency_s=1.0)
+        for outcome in outcomes
+    ]
+    stored = build(Kind.AVAILABILITY, target=TARGET, verdict=verdict(), failures=failures, failing_since=ONSET)
+    assert stored["headline"].endswith(end)
+
+
 def test_an_incident_without_an_onset_begins_with_its_alarm_or_its_run():
     found = KindEvidence(kind=Kind.BEHAVIOUR, evidence=9.0, threshold=8.0, is_drifted=True, alarm_at=ONSET)
     stored = build(Kind.BEHAVIOUR, target=TARGET, verdict=verdict(found))

@@ -92,6 +92,16 @@ def test_an_outage_is_told_as_an_outage(announce):
     )
 
 
+def test_a_failure_that_does_not_pass_asks_for_somebody(announce):
+    evidence = {"headline": "support-bot cannot be measured: the model is gone", "outcomes": {"model_gone": 42}}
+    assert compose(announce(Kind.AVAILABILITY, evidence=evidence)).summary == (
+        "support-bot cannot be measured: the model is gone.",
+        "Failed requests: 42 × model gone.",
+        "Asking again does not change that: somebody has to see to it.",
+        "While this lasts, driftwatch cannot tell whether the behaviour changed; this is not drift.",
+    )
+
+
 def test_only_canaries_beyond_chance_are_named_unless_none_is(announce):
     def named(canaries):
         (section,) = compose(announce(evidence={"canaries": canaries})).sections

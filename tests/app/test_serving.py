@@ -462,7 +462,7 @@ def test_a_connection_that_cannot_be_closed_does_not_keep_the_database_open(plac
     async def refuse():
         raise OSError("no")
 
-    monkeypatch.setattr(app._providers["a"], "aclose", refuse)
+    monkeypatch.setattr(app.lines["a"].provider, "aclose", refuse)
     with pytest.raises(OSError, match="no"):
         asyncio.run(app.close())
     with pytest.raises(StoreError):

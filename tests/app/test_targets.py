@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from driftwatch.app import build_targets, check_scripts, upcoming
+from driftwatch.app import build_targets, upcoming
+from driftwatch.domain import Level, Wire
 from driftwatch.errors import ConfigError, EmbedderUnavailable
+from driftwatch.wiring import check_scripts
 
 OTHER_SUITE = """
 suite: other
@@ -99,7 +101,44 @@ def test_targets_of_one_endpoint_share_the_requests_in_flight_of_the_most_carefu
     app.store.close()
     assert gates["a"] is gates["b"]
     assert gates["a"] is not gates["elsewhere"]
-    assert gates["a"]._places._value == 2
+    assert gates["a"].most == 2
+
+
+def test_another_key_or_other_options_have_a_gate_of_their_own(place, local, monkeypatch):
+    monkeypatch.setenv("KEY_A", "a")
+    monkeypatch.setenv("KEY_B", "b")
+    app = place.app(
+        {
+            "a": {**local, "api_key_env": "KEY_A"},
+            "also-a": {**local, "api_key_env": "KEY_A", "timeout": "5s"},
+            "b": {**local, "api_key_env": "KEY_B"},
+            "c": {**local, "api_key_env": "KEY_A", "headers": {"X-Organisation": "KEY_B"}},
+        }
+    )
+    gates = {name: line.gate for name, line in app.lines.items()}
+    app.store.close()
+    assert gates["a"] is gates["also-a"]
+    assert len({id(gate) for gate in gates.values()}) == 3
+
+
+def test_targets_of_one_endpoint_share_the_strictest_of_their_limits(place, local):
+    app = place.app(
+        {
+            "a": {**local, "limits": {"requests_per_minute": 60}},
+            "b": {**local, "limits": {"requests_per_minute": 30, "tokens_per_minute": 1000}},
+        }
+    )
+    gate = app.lines["a"].gate
+    app.store.close()
+    assert [sentence for _, _, sentence in gate.rates._ours] == ["30 requests a minute", "1000 tokens a minute"]
+
+
+def test_targets_that_are_reached_alike_share_their_connections(place, local):
+    app = place.app({"a": local, "b": {**local, "model": "m-2"}, "slow": {**local, "timeout": "90s"}})
+    providers = {name: line.provider for name, line in app.lines.items()}
+    app.store.close()
+    assert providers["a"] is providers["b"]
+    assert providers["a"] is not providers["slow"]
 
 
 def test_a_key_and_headers_are_read_when_they_are_used(place, local, endpoint):
@@ -170,3 +209,29 @@ def test_a_console_receiver_prints_to_standard_output_unless_told_otherwise(plac
     place.use(app, lambda: app.run_due(["a"]))
     assert "Cannot measure" in capsys.readouterr().out
     assert place.lines == []
+
+
+ROUTED = {"provider": "openrouter", "model": "v/m-1", "api_key_env": "KEY"}
+
+
+@pytest.mark.parametrize(
+    ("said", "level"),
+    [
+        ({}, Level.NOTICE),
+        ({"options": {"upstream": "fireworks"}}, Level.PAGE),
+        ({"options": {"upstream": "fireworks"}, "tripwires": {"served_model": "page"}}, Level.PAGE),
+        ({"options": {"upstream": "fireworks"}, "tripwires": {"upstream": "notice"}}, Level.NOTICE),
+        ({"options": {"upstream": "fireworks"}, "tripwires": "off"}, Level.OFF),
+        ({"options": {"quantization": "bf16"}}, Level.NOTICE),
+    ],
+    ids=str,
+)
+def test_another_upstream_than_a_pinned_one_pages_unless_the_config_says_otherwise(place, said, level):
+    [target] = build_targets(place.settings({"a": {**ROUTED, **said}}))
+    assert target.tripwires[Wire.UPSTREAM] is level
+
+
+def test_how_long_before_a_models_end_it_is_told_is_configured_for_all_targets(place, simulated):
+    [target] = build_targets(place.settings({"a": simulated}, "retirement_notice_days: 60"))
+    assert target.retirement_notice_days == 60
+    assert build_targets(place.settings({"a": simulated}))[0].definition_hash == target.definition_hash

@@ -249,13 +249,14 @@ CASES = {
         command="validate",
         setup=config("repeats: 2", "suites: []"),
         said=(
-            "driftwatch.yaml: targets.support.suites: no suite is named; name one, or leave the key out for every suite"
+            "driftwatch.yaml:17: targets.support.suites: no suite is named; "
+            "name one, or leave the key out for every suite"
         ),
     ),
     "unknown suite": Case(
         command="check",
         setup=config("repeats: 2", "suites: [suport]"),
-        said="driftwatch.yaml: targets.support.suites: unknown suite 'suport'; write one of: support",
+        said="driftwatch.yaml:17: targets.support.suites: unknown suite 'suport'; write one of: support",
     ),
     "unknown receiver": Case(
         command="check",

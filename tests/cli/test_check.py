@@ -27,7 +27,7 @@ def test_a_drifted_target_leaves_with_1_and_says_what_moved(drifted, driftwatch)
 def test_the_json_says_the_same_with_the_documented_keys(drifted, driftwatch):
     [row] = driftwatch("check", "support", "--format", "json").json
 
-    assert list(row) == ["target", "ran", "state", "measured", "reason", "at"]
+    assert list(row) == ["target", "ran", "state", "measured", "reason", "at", "paused"]
     assert (row["target"], row["ran"], row["state"], row["measured"]) == ("support", True, "drifted", True)
     assert row["at"] == "2026-03-15T12:00:00+00:00"
 
@@ -114,3 +114,39 @@ def test_a_second_look_tells_the_outcome_of_the_last_run_again(over_http, endpoi
     driftwatch("check")
 
     assert driftwatch("check", *arguments).code == 3
+
+
+def test_a_target_that_its_budget_pauses_leaves_with_3_and_says_until_when(over_http, endpoint, driftwatch):
+    over_http("budget: {requests_per_month: 17}")
+    assert driftwatch("check").code == 0
+
+    done = driftwatch("check", "--now")
+    [row] = driftwatch("check", "--now", "--format", "json").json
+
+    assert done.code == 3
+    assert endpoint.n_requests == 16
+    assert (row["ran"], row["measured"]) == (False, True)
+    assert row["paused"].startswith("paused by its budget until ")
+    assert "paused by its budget until" in done.words
+
+
+def test_a_paused_target_that_has_drifted_still_leaves_with_1(drifted, driftwatch):
+    drifted.edit("driftwatch.yaml", "    burst: false\n", "    burst: false\n    budget: {requests_per_month: 1}\n")
+
+    done = driftwatch("check", "--format", "json")
+
+    assert done.code == 1
+    assert done.json[0]["ran"] is False
+
+
+def test_collecting_a_baseline_ends_where_the_budget_does_and_keeps_what_it_has(over_http, endpoint, driftwatch):
+    place = over_http("budget: {requests_per_month: 20}")
+
+    done = driftwatch("baseline", "--yes")
+
+    assert done.code == 3
+    assert "support: paused by its budget until " in done.err
+    assert endpoint.n_requests == 20
+    place.edit("driftwatch.yaml", "requests_per_month: 20", "requests_per_month: 100")
+    assert driftwatch("baseline", "--yes").code == 0
+    assert endpoint.n_requests == 16 + 20 * 2

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from driftwatch.cli.init import MODELS, OFFERED
+from driftwatch.config import load
+from driftwatch.providers import PROVIDERS
 
 
 @pytest.fixture
@@ -53,6 +58,57 @@ def test_init_overwrites_nothing_without_force(here, driftwatch):
     assert (here / "driftwatch.yaml").read_text() == "mine"
     assert driftwatch("init", "--force").code == 0
     assert (here / "driftwatch.yaml").read_text() != "mine"
+
+
+@pytest.mark.parametrize("provider", OFFERED)
+def test_what_init_writes_for_a_provider_is_valid_but_for_its_account(here, driftwatch, provider):
+    written = driftwatch("init", "--provider", provider)
+
+    assert (written.code, written.err) == (0, "")
+    entry = PROVIDERS[provider]
+    assert (f"export {entry.key_env}" in written.out) == (entry.key_env is not None)
+    settings = load(Path("driftwatch.yaml"), {}, providers=PROVIDERS)
+    [target] = settings.targets.values()
+    assert (target.provider, target.api_key_env) == (provider, entry.key_env)
+    assert "# Providers:" in Path("driftwatch.yaml").read_text()
+    if find_spec(f"driftwatch.providers.{entry.module}"):
+        validated = driftwatch("validate")
+        assert (validated.code, validated.err) == (0, "")
+
+
+def test_init_takes_the_model_that_is_meant(here, driftwatch):
+    driftwatch("init", "--provider", "ollama", "--model", "llama3.3:70b")
+
+    [target] = load(Path("driftwatch.yaml"), {}).targets.values()
+    assert (target.model, target.base_url) == ("llama3.3:70b", "http://127.0.0.1:11434/v1")
+
+
+def test_init_names_the_extra_that_a_provider_needs(here, driftwatch):
+    assert (
+        "Next: pip install 'driftwatch[bedrock]', look through the target, then"
+        in driftwatch("init", "-p", "bedrock").out
+    )
+
+
+def test_every_vendor_has_a_model_to_begin_with():
+    assert set(MODELS) == {name for name, entry in PROVIDERS.items() if entry.prices}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-p", "azure"), "unknown provider 'azure'; did you mean 'azure_openai'?"),
+        (("-p", "antropic"), "unknown provider 'antropic'; did you mean 'anthropic'?"),
+        (("-p", "simulated"), "unknown provider 'simulated'"),
+        (("-m", "gpt-5"), "--model goes with --provider"),
+    ],
+)
+def test_a_provider_that_is_none_is_told_and_nothing_is_written(here, driftwatch, arguments, said):
+    refused = driftwatch("init", *arguments)
+
+    assert refused.code == 2
+    assert said in refused.err
+    assert list(here.iterdir()) == []
 
 
 def test_validate_says_what_would_be_watched_and_needs_neither_key_nor_store(over_http, endpoint, driftwatch):

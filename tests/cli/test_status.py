@@ -36,6 +36,8 @@ def test_the_json_has_the_documented_keys(drifted, driftwatch):
         "next_run_at",
         "baseline",
         "open_incidents",
+        "budget",
+        "paused",
     ]
     assert (row["state"], row["open_incidents"]) == ("drifted", [1])
     assert row["evidence"]["behaviour"]["m"] > row["evidence"]["behaviour"]["threshold"] == 29_220.0
@@ -114,3 +116,51 @@ def test_the_history_as_json_has_the_documented_keys_and_no_nan(drifted, driftwa
 @pytest.mark.parametrize("limit", [1, 7])
 def test_the_limit_is_kept(drifted, driftwatch, limit):
     assert len(driftwatch("history", "support", "--limit", limit, "--format", "json").json) == limit
+
+
+# ---------------------------------------------------------------- budgets
+
+
+def test_what_was_spent_of_a_budget_is_told(over_http, endpoint, driftwatch):
+    over_http("budget: {requests_per_day: 100, tokens_per_month: 100000}")
+    driftwatch("check")
+
+    done, [row] = driftwatch("status"), driftwatch("status", "--format", "json").json
+
+    assert "  budget: 16 requests of 100 requests a day, 240 tokens of 100,000 tokens a month\n" in done.out
+    assert [(cap["cap"], cap["limit"], cap["spent"]) for cap in row["budget"]] == [
+        ("targets.support.budget.requests_per_day", 100, 16),
+        ("targets.support.budget.tokens_per_month", 100_000, 240),
+    ]
+    assert row["paused"] is None
+
+
+def test_a_paused_target_is_told_with_the_cap_and_when_it_goes_on(over_http, endpoint, driftwatch):
+    place = over_http()
+    place.config.write_text("budget: {requests_per_month: 17}\n" + place.config.read_text())
+    driftwatch("check")
+
+    done, [row] = driftwatch("status"), driftwatch("status", "--format", "json").json
+
+    said = (
+        "16 requests of all targets of 17 requests a month are spent, "
+        "a run takes about 2 requests (budget.requests_per_month); it goes on by itself"
+    )
+    assert said in done.words
+    assert row["paused"]["cap"] == "budget.requests_per_month"
+    assert row["paused"]["reason"].endswith(said)
+    assert row["paused"]["until"] <= row["next_run_at"]
+    assert row["paused"]["until"][8:] == "01T00:00:00+00:00"
+
+
+def test_a_target_whose_budget_allows_no_run_at_all_is_told_what_it_takes(over_http, endpoint, driftwatch):
+    over_http("budget: {requests_per_run: 1}")
+    driftwatch("check")
+
+    [row] = driftwatch("status", "--format", "json").json
+
+    assert endpoint.n_requests == 0
+    assert row["paused"]["until"] is None
+    assert row["paused"]["reason"] == (
+        "paused by its budget: a run takes about 2 requests, targets.support.budget.requests_per_run allows 1 request"
+    )

@@ -8,10 +8,9 @@ import pytest
 
 from driftwatch.config import load
 from driftwatch.errors import ConfigError
+from driftwatch.providers import PROVIDERS
 
 FILES = Path(__file__).parent.parent / "data" / "bad_config"
-PROVIDERS = ("openai", "openai_compatible", "simulated")
-
 SAID = {
     "alias_without_anchor": ":5: an alias (*name) without its anchor; put text that begins with * in quotes",
     "anchors_too_few": ":6: baseline.anchors: out of range; write at least 2",
@@ -21,19 +20,27 @@ SAID = {
         ":5: targets.local.base_url: not an http:// or https:// URL; write one like https://api.openai.com/v1"
     ),
     "base_url_missing": (
-        ":2: targets.local.base_url: missing; "
-        "provider openai_compatible needs it; write base_url: http://127.0.0.1:8000/v1"
+        ":2: targets.local.base_url: missing; provider openai_compatible needs it; "
+        "write base_url: http://127.0.0.1:8000/v1"
+    ),
+    "base_url_of_azure_missing": (
+        ":2: targets.support.base_url: missing; provider azure_openai needs it; "
+        "write base_url: https://my-resource.openai.azure.com/openai/v1"
     ),
     "base_url_other_scheme": (
         ":5: targets.local.base_url: not an http:// or https:// URL; write one like https://api.openai.com/v1"
     ),
+    "base_url_with_fragment": (
+        ":5: targets.local.base_url: a URL must not hold a '#': nothing behind it is sent; "
+        "write one like https://api.openai.com/v1"
+    ),
+    "base_url_with_key": (
+        ":5: targets.local.base_url: a URL must not hold credentials; "
+        "send them as a header: headers: {X-Header: NAME_OF_A_VARIABLE}"
+    ),
     "base_url_with_password": (
         ":5: targets.local.base_url: a URL must not hold credentials; "
         "name the environment variable: api_key_env: OPENAI_API_KEY"
-    ),
-    "base_url_with_query": (
-        ":5: targets.local.base_url: a URL must end with its path: paths of the API are appended to it; "
-        "write one like https://api.openai.com/v1"
     ),
     "base_url_with_space": (
         ":5: targets.local.base_url: not an http:// or https:// URL; write one like https://api.openai.com/v1"
@@ -41,7 +48,15 @@ SAID = {
     "base_url_without_scheme": (
         ":5: targets.local.base_url: not an http:// or https:// URL; write one like https://api.openai.com/v1"
     ),
+    "budget_a_number": ":5: targets.support.budget: must be a mapping; write budget: {usd_per_day: 2}",
+    "budget_cap_negative": ":6: targets.support.budget.usd_per_day: out of range; write a number above 0",
+    "budget_cap_of_part_of_a_request": (
+        ":6: targets.support.budget.requests_per_day: must be a whole number; write requests_per_day: 2000"
+    ),
+    "budget_cap_zero": ":6: targets.support.budget.requests_per_run: out of range; write at least 1",
+    "budget_of_all_per_run": ":6: budget.usd_per_run: unknown key; did you mean 'usd_per_month'?",
     "budget_scope_unknown": ":6: alarm_budget.scope: unknown value 'targets'; did you mean 'target'?",
+    "budget_unknown_cap": ":6: targets.support.budget.usd_per_year: unknown key; did you mean 'usd_per_day'?",
     "budget_zero": ":6: alarm_budget.false_alarms_per_year: out of range; write a number above 0",
     "burst_in_words": ":5: targets.support.burst: must be true or false; write burst: true",
     "calibration_too_short": ":6: baseline.calibration_runs: out of range; write at least 20",
@@ -49,6 +64,7 @@ SAID = {
     "chance_of_one": ":6: alarm_budget.chance_of_any_per_year: out of range; write a number below 1",
     "colon_in_value": ":5: a colon or an indentation that does not fit; indent alike, and quote ': ' in values",
     "concurrency_zero": ":5: targets.support.concurrency: out of range; write at least 1",
+    "connect_timeout_in_words": ":5: targets.support.connect_timeout: not a duration; write 30s, 15m, 1h or 7d",
     "control_character": ":3: a character that cannot be printed; remove it",
     "defaults_a_list": ":1: defaults: must be a mapping; write defaults: {interval: 1h}",
     "duplicate_key": ":6: targets.support.interval: given twice, first on line 5; keep one of the two",
@@ -80,7 +96,15 @@ SAID = {
     "jitter_as_long_as_interval": (
         ":6: targets.support.jitter: not shorter than the interval; write a tenth of the interval"
     ),
+    "key_among_options": (
+        ":6: targets.support.options.base_url: a key of the target is no option; "
+        "write it beside `options:`, not under it"
+    ),
     "key_not_text": ":5: targets: a key that is not text; put the key in quotes",
+    "limit_misspelled": (
+        ":6: targets.support.limits.requests_per_second: unknown key; did you mean 'requests_per_minute'?"
+    ),
+    "limit_zero": ":6: targets.support.limits.requests_per_minute: out of range; write at least 1",
     "log_format_unknown": ":6: log.format: unknown value; write console or json",
     "log_level_unknown": ":6: log.level: unknown value 'infos'; did you mean 'info'?",
     "lone_surrogate": ":5: targets.support.owner: half of a character (a lone surrogate); write the whole character",
@@ -97,14 +121,58 @@ SAID = {
     "not_key_value": ":6: a line that is neither a key nor an entry; write `key: value`",
     "not_utf8": ":4: not UTF-8; save the file as UTF-8",
     "only_comments": ": the file is empty; run `driftwatch init` for one to start from",
+    "option_a_number": ":6: targets.support.options.project: must be text; put the value in quotes",
+    "option_a_text": (
+        ':8: targets.support.options.request: must be a mapping; write request: {question: "{{prompt}}"}'
+    ),
+    "option_beside_options": (
+        ":5: targets.support.project: an option of provider vertex; write options: {project: my-project}"
+    ),
+    "option_empty": ":6: targets.support.options.project: must not be empty; write project: my-project",
+    "option_inherited_that_nobody_knows": (
+        ":2: targets.support.options.region: provider mistral takes no options; remove it"
+    ),
+    "option_missing": (
+        ":2: targets.support.options.project: missing; provider vertex needs it; write options: {project: my-project}"
+    ),
+    "option_misspelled": ":6: targets.support.options.regoin: unknown option 'regoin'; did you mean 'region'?",
+    "option_of_a_provider_without_any": (
+        ":6: targets.support.options.region: provider mistral takes no options; remove it"
+    ),
+    "option_template_missing": (
+        ":6: targets.support.options.request: missing; provider http needs it; "
+        'write options: {request: {question: "{{prompt}}"}}'
+    ),
+    "option_unlike_any": (
+        ":7: targets.support.options.colour: unknown option; the options of vertex are location, project"
+    ),
+    "options_a_list": ":5: targets.support.options: must be a mapping; write options: {location: europe-west4}",
+    "parameter_among_options": (
+        ":6: targets.support.options.temperature: a sampling parameter is no option; "
+        "write it under parameters: {temperature: …}"
+    ),
+    "parameter_beside_parameters": (
+        ":5: targets.support.temperature: a sampling parameter; write it under parameters: {temperature: …}"
+    ),
+    "parameter_beside_parameters_of_nobody": (
+        "parameter_beside_parameters_of_nobody.yaml:2: targets.support.provider: missing; write provider: openai\n"
+        "parameter_beside_parameters_of_nobody.yaml:4: targets.support.temperature: a sampling parameter; "
+        "write it under parameters: {temperature: …}"
+    ),
     "parameters_a_list": ":5: targets.support.parameters: must be a mapping; write parameters: {temperature: 0}",
     "port_too_high": ":6: http.port: out of range; write at most 65535",
     "price_negative": ":5: targets.support.price.output: out of range; write at least 0",
     "price_without_output": ":5: targets.support.price.output: missing; write output: 0.6",
+    "provider_by_another_name": ":3: targets.support.provider: unknown provider 'Azure'; did you mean 'azure_openai'?",
     "provider_misspelled": ":3: targets.support.provider: unknown provider 'opnai'; did you mean 'openai'?",
-    "provider_unlike_any": (
-        ":3: targets.support.provider: unknown provider; the providers are openai, openai_compatible, simulated"
+    "provider_that_speaks_chat": (
+        ":3: targets.support.provider: unknown provider 'lm_studio'; "
+        "write provider: openai_compatible with base_url: http://127.0.0.1:1234/v1"
     ),
+    "provider_unlike_any": (
+        f":3: targets.support.provider: unknown provider; the providers are {', '.join(sorted(PROVIDERS))}"
+    ),
+    "proxy_in_the_file": ":5: targets.support.proxy: unknown key; did you mean 'proxy_env'?",
     "receiver_a_text": ":6: receivers.oncall: must be a mapping; compare it with config/driftwatch.yaml",
     "receiver_misspelled": ":5: targets.support.receivers[0]: unknown receiver 'onclal'; did you mean 'oncall'?",
     "receiver_type_missing": ":6: receivers.oncall.type: missing; write type: slack or type: console",
@@ -117,12 +185,18 @@ SAID = {
     "repeats_quoted": ":5: targets.support.repeats: must be a whole number; write repeats: 1",
     "repeats_too_many": ":5: targets.support.repeats: out of range; write at most 20",
     "repeats_zero": ":5: targets.support.repeats: out of range; write at least 1",
+    "requests_per_connection_negative": ":5: targets.support.requests_per_connection: out of range; write at least 0",
     "reserved_character": ":5: a value begins with a character that YAML reserves; put the value in quotes",
-    "reserved_parameter": ":7: targets.support.parameters.stream: driftwatch fills this itself; remove it",
+    "reserved_parameter": (
+        ":7: targets.support.parameters.stream: driftwatch fills this itself; write the key `stream` of the target"
+    ),
     "retention_zero": ":5: retention_days: out of range; write at least 1",
+    "retirement_notice_in_words": (
+        ":5: retirement_notice_days: must be a whole number; write retirement_notice_days: 30"
+    ),
     "script_missing": (
-        ":2: targets.demo.script: missing; "
-        "provider simulated needs it; write script: and the file that says how the endpoint behaves"
+        ":2: targets.demo.script: missing; provider simulated needs it; "
+        "write script: and the file that says how the endpoint behaves"
     ),
     "script_of_a_real_target": (
         ":5: targets.support.script: only for provider simulated; remove it, or write provider: simulated"
@@ -134,6 +208,10 @@ SAID = {
     "secret_as_key": (
         ":5: targets.support.…: a secret does not belong in this file; "
         "name the environment variable: api_key_env: OPENAI_API_KEY"
+    ),
+    "secret_as_proxy": (
+        ":5: targets.support.proxy_env: a secret does not belong in this file; "
+        "name the environment variable: proxy_env: WATCH_PROXY"
     ),
     "secret_as_variable_name": (
         ":5: targets.support.api_key_env: a secret does not belong in this file; "
@@ -154,6 +232,10 @@ SAID = {
     "secret_in_parameters": (
         ":6: targets.support.parameters.extra.key: a secret does not belong in this file; "
         "name the environment variable: api_key_env: OPENAI_API_KEY"
+    ),
+    "secret_in_template": (
+        ":9: targets.support.options.request.api_key: a secret does not belong in this file; "
+        "send it as a header, whose value a variable holds: headers: {X-Header: NAME_OF_A_VARIABLE}"
     ),
     "secret_random_variable_name": (
         ":5: targets.support.api_key_env: a secret does not belong in this file; "
@@ -194,6 +276,7 @@ SAID = {
         "remove it, or write bot_token_env instead of the webhook"
     ),
     "slack_without_a_way": ":6: receivers.oncall: no way to reach Slack; write webhook_url_env: SLACK_WEBHOOK_URL",
+    "stream_in_words": ":5: targets.support.stream: must be true or false; write stream: false",
     "suite_twice": ":5: targets.support.suites: names the same thing twice; keep one of the two",
     "suites_a_text": ":5: targets.support.suites: must be a list; write suites: [core]",
     "tab_indentation": ":2: a tab where YAML takes only spaces; indent with spaces",
@@ -206,11 +289,8 @@ SAID = {
     "targets_a_list": (
         ":1: targets: must be a mapping; write targets: {support: {provider: openai, model: gpt-4o-mini}}"
     ),
-    "targets_empty": (
-        ":1: targets: must not be empty; write targets: {support: {provider: openai, model: gpt-4o-mini}}"
-    ),
+    "targets_empty": ":1: targets: must not be empty; write targets: {support: {provider: openai, model: gpt-4o-mini}}",
     "timeout_of_hours": ":5: targets.support.timeout: longer than makes sense here; write at most 1h",
-    "two_api_keys": ":2: targets.support: two sources of the API key; keep api_key_env or api_key_file",
     "tripwire_level_misspelled": (
         ":5: targets.support.tripwires.fingerprint: unknown value 'notise'; did you mean 'notice'?"
     ),
@@ -219,6 +299,7 @@ SAID = {
         ":5: targets.support.tripwires: unknown value; write page, notice or off, or one of them per wire"
     ),
     "tripwires_misspelled": ":5: targets.support.tripwires: unknown value; write page, notice or off",
+    "two_api_keys": ":2: targets.support: two sources of the API key; keep api_key_env or api_key_file",
     "two_budgets": ":5: alarm_budget: two budgets; keep false_alarms_per_year or chance_of_any_per_year",
     "two_documents": ":5: more than one document in the file; remove the line `---`",
     "unclosed_bracket": ":5: a bracket is not closed; close it, and put commas between the entries",

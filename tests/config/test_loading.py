@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,13 +13,15 @@ import pytest
 from pydantic import ValidationError
 
 from driftwatch.config import ConsoleReceiver, Settings, SlackReceiver, TargetSettings, load, locate
+from driftwatch.config.provider_rules import OTHER_NAMES
 from driftwatch.errors import ConfigError
+from driftwatch.providers import PROVIDERS
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_shipped_example_loads_without_any_variable_set() -> None:
-    settings = load(ROOT / "config" / "driftwatch.yaml", {}, providers=("openai", "openai_compatible", "simulated"))
+    settings = load(ROOT / "config" / "driftwatch.yaml", {}, providers=PROVIDERS)
     assert set(settings.targets) == {"support", "local"}
     assert isinstance(settings.receivers["oncall"], SlackReceiver)
     assert settings.canaries == (ROOT / "canaries",)
@@ -34,6 +38,18 @@ def test_the_shipped_example_names_every_key_that_there_is() -> None:
     assert {key for key in keys if f"{key}:" not in text} == for_simulations_and_proxies | twins_of_shown_keys
 
 
+def test_the_shipped_example_names_every_provider() -> None:
+    text = (ROOT / "config" / "driftwatch.yaml").read_text(encoding="utf-8")
+    assert [name for name in PROVIDERS if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_no_provider_is_called_by_another_name() -> None:
+    assert not set(OTHER_NAMES) & set(PROVIDERS)
+    for said in OTHER_NAMES.values():
+        named = re.findall(r"'(\w+)'|provider: (\w+)", said)
+        assert {one or other for one, other in named} <= set(PROVIDERS)
+
+
 def test_a_target_of_two_keys_gets_every_default(load_text, target, tmp_path) -> None:
     settings = load_text(target)
     support = settings.targets["support"]
@@ -47,8 +63,11 @@ def test_a_target_of_two_keys_gets_every_default(load_text, target, tmp_path) ->
     assert support.tripwires.model_dump() == {
         "served_model": "page",
         "fingerprint": "notice",
+        "upstream": "notice",
         "input_tokens": "notice",
         "errors": "notice",
+        "deprecation": "notice",
+        "retirement": "notice",
     }
     assert (settings.failure_threshold, settings.retention_days) == (3, 90)
     assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8077)
@@ -184,7 +203,7 @@ def test_null_is_a_value_of_a_parameter_only(load_text, target) -> None:
 
 
 def test_any_provider_is_taken_when_the_caller_does_not_know_them(load_text) -> None:
-    assert load_text("targets:\n  a: {provider: vertex, model: b}\n").targets["a"].provider == "vertex"
+    assert load_text("targets:\n  a: {provider: of_tomorrow, model: b}\n").targets["a"].provider == "of_tomorrow"
 
 
 # ------------------------------------------------------------------ paths
@@ -369,3 +388,98 @@ def test_importing_the_configuration_stays_light() -> None:
     code = f"import sys, driftwatch.config; sys.exit(', '.join({heavy} & sys.modules.keys()))"
     finished = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert finished.stderr.strip() == ""
+
+
+# ------------------------------------------------------------------ providers
+
+
+def _least(name: str) -> str:
+    """The shortest config of a provider: name and model, and what only the config can say."""
+    entry = PROVIDERS[name]
+    required = {key: option.example for key, option in entry.options.items() if option.is_required}
+    lines = [f"provider: {name}", "model: m"]
+    if entry.needs_base_url:
+        lines.append("base_url: https://api.example.com/v1")
+    if required:
+        lines.append(f"options: {json.dumps(required)}")
+    return "targets:\n  t:\n" + "".join(f"    {line}\n" for line in lines)
+
+
+@pytest.mark.parametrize("name", sorted(set(PROVIDERS) - {"simulated"}))
+def test_provider_and_model_are_enough_where_the_provider_knows_the_rest(load_text, name) -> None:
+    entry, target = PROVIDERS[name], load_text(_least(name)).targets["t"]
+    assert target.api_key_env == entry.key_env
+    assert target.base_url == (entry.base_url or ("https://api.example.com/v1" if entry.needs_base_url else None))
+
+
+def test_an_identity_takes_the_place_of_the_key(load_text) -> None:
+    keys = "provider: azure_openai, model: m, base_url: 'https://x.openai.azure.com'"
+    text = f"targets:\n  t: {{{keys}, options: {{auth: %s}}}}\n"
+    assert load_text(text % "entra").targets["t"].api_key_env is None
+    assert load_text(text % "api_key").targets["t"].api_key_env == "AZURE_OPENAI_API_KEY"
+
+
+def test_what_is_not_said_about_connections_and_money(load_text, target) -> None:
+    settings = load_text(target)
+    support = settings.targets["support"]
+    assert (support.connect_timeout_s, support.read_timeout_s, support.requests_per_connection) == (10.0, None, 16)
+    assert (support.proxy_env, support.ca_file, support.options, support.stream) == (None, None, {}, False)
+    assert (support.limits.requests_per_minute, support.limits.tokens_per_minute) == (None, None)
+    assert (support.budget.caps, settings.budget.caps, settings.retirement_notice_days) == ({}, {}, 30)
+
+
+def test_what_is_said_about_connections_and_money(load_text, target, tmp_path) -> None:
+    settings = load_text(
+        f"{target}    connect_timeout: 3s\n    read_timeout: 20s\n    requests_per_connection: 0\n"
+        "    proxy_env: WATCH_PROXY\n    ca_file: ca.pem\n    stream: true\n"
+        "    limits: {requests_per_minute: 30, tokens_per_minute: 9000}\n"
+        "    budget: {usd_per_run: 0.1, requests_per_day: 100, tokens_per_month: 1000000}\n"
+        "budget: {usd_per_month: 50}\nretirement_notice_days: 60\n"
+    )
+    support = settings.targets["support"]
+    assert (support.connect_timeout_s, support.read_timeout_s, support.requests_per_connection) == (3.0, 20.0, 0)
+    assert (support.proxy_env, support.ca_file, support.stream) == ("WATCH_PROXY", tmp_path / "ca.pem", True)
+    assert (support.limits.requests_per_minute, support.limits.tokens_per_minute) == (30, 9000)
+    assert support.budget.caps == {"requests_per_day": 100, "tokens_per_month": 1_000_000, "usd_per_run": 0.1}
+    assert (settings.budget.caps, settings.retirement_notice_days) == ({"usd_per_month": 50}, 60)
+
+
+def test_a_template_of_a_request_keeps_its_shape(load_text) -> None:
+    """Nested keys that look like secrets, null, lists and numbers are the endpoint's own."""
+    target = load_text(
+        "targets:\n  t:\n    provider: http\n    model: m\n    base_url: https://api.example.com/answer\n"
+        "    options:\n      text: $.answer\n      request:\n        session: null\n        token: '{{prompt}}'\n"
+        "        headers: {kind: plain}\n        turns: [{role: user, content: '{{ prompt }}'}, 1, true]\n"
+    ).targets["t"]
+    assert target.options["request"] == {
+        "session": None,
+        "token": "{{prompt}}",
+        "headers": {"kind": "plain"},
+        "turns": [{"role": "user", "content": "{{ prompt }}"}, 1, True],
+    }
+
+
+def test_an_error_found_after_loading_still_has_its_line(write) -> None:
+    path = write("targets:\n  t:\n    provider: openai\n    model: m\n    suites: [core]\n")
+    settings = load(path, {})
+    assert str(settings.error_at(("targets", "t", "suites"), "wrong", instead="write x")) == (
+        f"{path}:5: targets.t.suites: wrong; write x"
+    )
+    assert str(settings.error_at(("targets", "t", "price"), "missing")) == f"{path}:2: targets.t.price: missing"
+    assert settings.place_of(("targets", "t", "model")) == f"{path}:4"
+    assert settings.place_of(("targets", "t", "price")) is None
+
+
+def test_an_address_keeps_its_query_and_only_http_its_last_slash(load_text) -> None:
+    http = "options: {text: $.a, request: {q: '{{prompt}}'}}"
+    text = (
+        "targets:\n"
+        "  a: {provider: openai_compatible, model: m, base_url: 'https://gateway.example.com/v1?version=2'}\n"
+        "  b: {provider: openai_compatible, model: m, base_url: 'https://gateway.example.com/v1/'}\n"
+        f"  c: {{provider: http, model: m, base_url: 'https://feature.example.com/ask/', {http}}}\n"
+    )
+    assert [target.base_url for target in load_text(text).targets.values()] == [
+        "https://gateway.example.com/v1?version=2",
+        "https://gateway.example.com/v1",
+        "https://feature.example.com/ask/",
+    ]

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from driftwatch.config import json_schema, settings as classes
 from driftwatch.config.translation import SECTIONS
+from driftwatch.providers import PROVIDERS
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "scripts" / "schema.py"
@@ -50,7 +51,9 @@ def test_the_schema_is_one() -> None:
     "name",
     ["unknown_key", "unknown_target_key", "interval_in_words", "repeats_zero", "anchors_too_few", "log_format_unknown",
      "receiver_type_unlike_any", "receiver_unknown_key", "unknown_key_in_defaults", "defaults_a_list", "port_too_high",
-     "model_a_number", "base_url_other_scheme", "target_name_with_slash", "secret_api_key"],
+     "model_a_number", "base_url_other_scheme", "target_name_with_slash", "secret_api_key", "provider_misspelled",
+     "budget_cap_zero", "budget_unknown_cap", "budget_of_all_per_run", "limit_zero", "option_a_number",
+     "options_a_list", "stream_in_words"],
 )  # fmt: skip
 def test_an_editor_marks_what_loading_refuses(name: str) -> None:
     text = (ROOT / "tests" / "data" / "bad_config" / f"{name}.yaml").read_text(encoding="utf-8")
@@ -84,3 +87,11 @@ def test_every_example_in_the_schema_is_a_value_its_key_takes() -> None:
             for example in value.get("examples", ()):
                 validator = jsonschema.Draft202012Validator({**value, "$defs": schema["$defs"]})
                 assert validator.is_valid(example), key
+
+
+def test_an_editor_offers_every_provider_and_describes_every_option() -> None:
+    keys = json_schema()["$defs"]["TargetSettings"]["properties"]
+    assert keys["provider"]["enum"] == sorted(PROVIDERS)
+    options = {name for entry in PROVIDERS.values() for name in entry.options}
+    assert set(keys["options"]["properties"]) == options
+    assert keys["options"]["properties"]["region"]["description"].startswith("bedrock: AWS region.")

@@ -12,6 +12,7 @@ from driftwatch.config import MissingSecret, load, missing_secrets, read_secret,
 from driftwatch.config.credentials import has_secret_shape, names_secret, names_variable
 from driftwatch.config.problems import dotted
 from driftwatch.errors import ConfigError
+from driftwatch.providers import PROVIDERS
 
 LETTERS = string.ascii_letters + string.digits
 SECRETS = st.one_of(
@@ -72,7 +73,7 @@ def test_a_secret_in_the_wrong_place_never_appears_in_the_error(place: str, secr
     provider = "" if "provider" in place else "    provider: openai\n"
     path.write_text(target + provider + place.format(secret, secret), encoding="utf-8")
     with pytest.raises(ConfigError) as refused:
-        load(path, {}, providers=("openai", "openai_compatible", "simulated"))
+        load(path, {}, providers=PROVIDERS)
     if "'X " in place and not (has_secret_shape(secret) or len(secret) > 60):
         return  # a key of the file, not a value: repeated unless it has the shape of a secret
     assert secret not in str(refused.value)
@@ -204,3 +205,21 @@ def test_a_secret_that_is_named_is_required(tmp_path: Path):
     assert str(refused.value) == "environment variable SUPPORT_KEY is not set; set it before driftwatch starts"
     assert require_secret("SUPPORT_KEY", None, {"SUPPORT_KEY": "k-1"}) == "k-1"
     assert require_secret(None, None, {}) is None
+
+
+def test_a_proxy_counts_as_a_secret_that_must_be_there(load_text) -> None:
+    """Its URL can hold a password."""
+    settings = load_text("targets:\n  t: {provider: vllm, model: m, proxy_env: WATCH_PROXY}\n")
+    [missing] = missing_secrets(settings, {})
+    assert (missing.about, missing.key) == ("target t", "targets.t.proxy_env")
+    assert missing.sentence == "environment variable WATCH_PROXY is not set; set it before driftwatch starts"
+    assert missing_secrets(settings, {"WATCH_PROXY": "http://proxy.example.com:3128"}) == []
+
+
+@pytest.mark.parametrize("value", ["'{{prompt}}'", "'{{ parameters.seed }}'"])
+def test_a_place_in_a_template_is_no_secret_whatever_its_key(load_text, value) -> None:
+    text = (
+        "targets:\n  t:\n    provider: http\n    model: m\n    base_url: https://api.example.com/ask\n"
+        f"    options: {{text: $.a, request: {{q: '{{{{prompt}}}}', token: {value}}}}}\n"
+    )
+    assert "token" in load_text(text).targets["t"].options["request"]

@@ -230,7 +230,7 @@ def test_a_run_with_exactly_a_fifth_of_failures_counts(watch):
     watch.edit(canaries=(*watch.target.canaries, replace(watch.target.canaries[0], id="shop/fifth")))
     watch.run(2)
     watch.endpoint.rejected = {"shop/fifth"}
-    assert watch.run().reason.startswith("calibrating: 2 of 20 runs; the endpoint refuses")
+    assert watch.run().reason.startswith("calibrating: 2 of 20 runs; the endpoint fails")
 
 
 # ---------------------------------------------------------------- whose run it is

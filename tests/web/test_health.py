@@ -15,9 +15,10 @@ NOT_STARTED = replace(
 )
 STALLED = replace(WELL, is_alive=False, is_ready=False, detail="the scheduler is stalled", last_tick_age_s=300.04)
 NO_STORE = replace(WELL, is_ready=False, detail="the database watch.db does not answer")
+PAUSED = replace(WELL, paused={"shop": "paused by its budget until Tue 3 Mar 00:00 UTC"})
 
 
-@pytest.mark.parametrize("state", [WELL, NOT_STARTED, STALLED, NO_STORE], ids=lambda state: state.detail)
+@pytest.mark.parametrize("state", [WELL, PAUSED, NOT_STARTED, STALLED, NO_STORE], ids=lambda state: state.detail)
 def test_each_state_is_told_exactly(daemon, state):
     daemon.state = state
     for path, is_fine in (("/healthz", state.is_alive), ("/readyz", state.is_ready)):
@@ -30,6 +31,7 @@ def test_each_state_is_told_exactly(daemon, state):
             "last_tick_age_s": {None: None, 1.26: 1.3, 300.04: 300.0}[state.last_tick_age_s],
             "targets": 3,
             "runs_in_flight": state.runs_in_flight,
+            "paused": dict(state.paused),
         }
         assert answer.headers["content-type"] == "application/json"
         assert answer.headers["cache-control"] == "no-store"
