@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,19 +60,29 @@ def serve(free_port: int, tmp_path: Path) -> Serve:
     with other weights is a swap that the client cannot see.
     """
 
-    @contextmanager
-    def start(weights: Path) -> Iterator[str]:
-        log = tmp_path / "server.log"
-        command = [sys.executable, str(LAB / "server.py"), str(weights), "--alias", ALIAS, "--port", str(free_port)]
-        base_url = f"http://127.0.0.1:{free_port}/v1"
-        with log.open("a") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as server:
-            try:
-                _wait_until_ready(server, base_url, log)
-                yield base_url
-            finally:
-                server.kill()
+    return partial(_serving, port=free_port, log=tmp_path / "server.log")
 
-    return start
+
+@pytest.fixture(scope="module")
+def served(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one server for all tests of a file, for those that swap nothing."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])
+    with _serving(model_file, port=port, log=tmp_path_factory.mktemp("served") / "server.log") as base_url:
+        yield base_url
+
+
+@contextmanager
+def _serving(weights: Path, *, port: int, log: Path) -> Iterator[str]:
+    command = [sys.executable, str(LAB / "server.py"), str(weights), "--alias", ALIAS, "--port", str(port)]
+    base_url = f"http://127.0.0.1:{port}/v1"
+    with log.open("a") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as server:
+        try:
+            _wait_until_ready(server, base_url, log)
+            yield base_url
+        finally:
+            server.kill()
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
