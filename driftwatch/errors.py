@@ -83,6 +83,8 @@ class ProviderError(DriftwatchError):
     Attributes:
         request_id: of the response; None when there was none. Set by the provider.
         headers: of the response, those that tell of rate limits and deprecation. Set by the provider.
+        reply_began: whether the model had begun to answer before it failed, so that the request is billed and asking
+            again costs as much once more. Set by the provider.
     """
 
     retryable: ClassVar[bool] = False
@@ -93,6 +95,7 @@ class ProviderError(DriftwatchError):
         self.outcome, self.retry_after_s, self.is_overload = outcome, retry_after_s, is_overload
         self.request_id: str | None = None
         self.headers: Mapping[str, str] = {}
+        self.reply_began = False
         super().__init__(sentence)
 
 

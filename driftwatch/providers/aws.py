@@ -7,15 +7,17 @@ work is botocore's: environment, profiles, single sign-on, assumed roles, contai
 from __future__ import annotations
 
 import re
-import threading
 
 from driftwatch.domain import Outcome
 from driftwatch.errors import ConfigError, ProviderRejected
+from driftwatch.providers.failures import quote
+from driftwatch.providers.masking import mask
+from driftwatch.providers.own_thread import OwnThread
 
 try:
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, ClientError
     from botocore.session import Session
 except ImportError as missing:
     raise ConfigError(
@@ -47,29 +49,35 @@ class Signer:
             found = region or self._session.get_config_variable("region")
         except BotoCoreError as error:
             raise ConfigError(
-                f"AWS's settings cannot be used: {error}", key="options.profile", instead="name one of their profiles"
+                f"AWS's settings cannot be used: {quote(str(error), mask)}",
+                key="options.profile",
+                instead="name one of their profiles",
             ) from error
         if not isinstance(found, str) or not _REGION.fullmatch(found):
             problem = "this is no AWS region" if found else "no AWS region is set"
             raise ConfigError(problem, key="options.region", instead="write one, e.g. region: eu-central-1")
         self.region = found
-        self._once = threading.Lock()
+        self._thread = OwnThread("aws-credentials")
 
-    def headers(self, url: str, body: bytes) -> dict[str, str]:
-        """The headers that sign a POST of JSON. May ask the network for credentials: call it in a thread.
+    async def headers(self, url: str, body: bytes) -> dict[str, str]:
+        """The headers that sign a POST of JSON. May ask the network for credentials, one request at a time.
 
         Raises:
             ProviderRejected: there are no credentials, or they could not be renewed.
         """
+        return await self._thread.run(self._signed, url, body)
+
+    def _signed(self, url: str, body: bytes) -> dict[str, str]:
         try:
-            with self._once:  # the session looks for credentials once, and is not made for threads
-                credentials = self._session.get_credentials()
+            credentials = self._session.get_credentials()
             if credentials is None:
                 raise ProviderRejected(
                     "no AWS credentials were found; set a key, or see `aws configure`", outcome=Outcome.AUTH
                 )
             signed = AWSRequest("POST", url, data=body, headers={"Content-Type": "application/json"})
             SigV4Auth(credentials.get_frozen_credentials(), self._service, self.region).add_auth(signed)
-        except BotoCoreError as error:
-            raise ProviderRejected(f"no AWS credentials could be had: {error}", outcome=Outcome.AUTH) from error
+        except (BotoCoreError, ClientError) as error:  # the latter: AWS's own refusal, e.g. to assume a role
+            # The program of a profile's credential_process may have written anything.
+            why = quote(str(error), mask)
+            raise ProviderRejected(f"no AWS credentials could be had: {why}", outcome=Outcome.AUTH) from error
         return {name: signed.headers[name] for name in PROOF if name in signed.headers}

@@ -18,14 +18,14 @@ https://learn.microsoft.com/azure/foundry/openai/concepts/content-streaming, 202
 
 from __future__ import annotations
 
-import asyncio
+import re
 from collections.abc import Callable, Mapping
 from urllib.parse import quote as quoted_for_path
 
 import httpx
 
 from driftwatch.domain import Outcome, Target
-from driftwatch.errors import ConfigError, ProviderRejected
+from driftwatch.errors import ConfigError, ProviderConnection, ProviderRejected
 from driftwatch.providers.address import joined
 from driftwatch.providers.chat import Chat
 from driftwatch.providers.connection import Connection
@@ -34,6 +34,7 @@ from driftwatch.providers.endpoint import Endpoint
 from driftwatch.providers.failures import quote
 from driftwatch.providers.masking import mask
 from driftwatch.providers.openai import ERROR_NAMES, NAMES
+from driftwatch.providers.own_thread import OwnThread
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 """What a token must be issued for. Source: the v1 reference above."""
@@ -45,6 +46,12 @@ AZURE_ERROR_NAMES: Mapping[str, Outcome] = {
     "ModelDeprecated": Outcome.MODEL_GONE,
     "ResponsibleAIPolicyViolation": Outcome.FILTERED,
 }
+
+_NO_ANSWER = re.compile(
+    r"failed to (?:resolve|establish a new connection)|connection (?:refused|reset|aborted)|timed out|max retries",
+    re.IGNORECASE,
+)
+"""How azure-core's transport words its failures."""
 
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:
@@ -81,6 +88,7 @@ class AzureChat(Chat):
         self._is_v1 = self._version is None or path.endswith("/v1")
         self._deployments = "/deployments/" if path.endswith("/openai") else "/openai/deployments/"
         self._read_token = _token_reader(connection)
+        self._thread = OwnThread("entra-credentials")
 
     def url(self, target: Target) -> str:
         """The v1 API's one address, or the deployment's own."""
@@ -97,12 +105,12 @@ class AzureChat(Chat):
         """``api-key``, or a token of this machine's identity, fetched in a thread and kept by the library.
 
         Raises:
-            ProviderRejected: AUTH; no token was issued.
+            ProviderError: AUTH when no token was issued, CONNECTION when nobody answered.
         """
         del url, body
         if self._read_token is None:
             return {"api-key": key} if key else {}
-        return bearer(await asyncio.to_thread(self._read_token))
+        return bearer(await self._thread.run(self._read_token))
 
 
 def _token_reader(connection: Connection) -> Callable[[], str] | None:
@@ -112,7 +120,7 @@ def _token_reader(connection: Connection) -> Callable[[], str] | None:
     if auth != "entra":
         raise ConfigError(f"{auth!r} is no way to sign in", key="options.auth", instead="write api_key or entra")
     try:
-        from azure.core.exceptions import ClientAuthenticationError  # noqa: PLC0415 - of the extra
+        from azure.core.exceptions import AzureError, ClientAuthenticationError  # noqa: PLC0415 - of the extra
         from azure.identity import DefaultAzureCredential, get_bearer_token_provider  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
@@ -123,8 +131,17 @@ def _token_reader(connection: Connection) -> Callable[[], str] | None:
     def read_token() -> str:
         try:
             return read()
-        except ClientAuthenticationError as error:
+        except AzureError as error:
             why = quote(str(error), mask)
-            raise ProviderRejected(f"Microsoft Entra ID issued no token: {why}", outcome=Outcome.AUTH) from error
+            if isinstance(error, ClientAuthenticationError) and not _broke_off(str(error)):
+                raise ProviderRejected(f"Microsoft Entra ID issued no token: {why}", outcome=Outcome.AUTH) from error
+            sentence = f"Microsoft Entra ID could not be asked for a token: {why}"
+            raise ProviderConnection(sentence, outcome=Outcome.CONNECTION) from error
 
     return read_token
+
+
+def _broke_off(sentence: str) -> bool:
+    # The chain of credentials reports every failure as a refusal, and keeps of the cause its words alone. It ends with
+    # the first credential that was tried in earnest; those before it are not set up here, which is no fault.
+    return _NO_ANSWER.search(sentence.rpartition("\n\t")[2]) is not None

@@ -18,7 +18,6 @@ https://docs.aws.amazon.com/bedrock/latest/, and the service model in botocore 1
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -176,7 +175,7 @@ class Converse:
         """
         if key := key or os.environ.get(KEY_ENV, "").strip():
             return bearer(key)
-        return await asyncio.to_thread(self._signer.headers, url, body)
+        return await self._signer.headers(url, body)
 
     def read(self, document: Json, *, say: Say) -> Reply:
         """See ``Dialect``."""

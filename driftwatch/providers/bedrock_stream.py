@@ -77,8 +77,9 @@ class StreamedConverse:
         if not isinstance(index, int):
             raise _malformed(f"{event} names no content block")
         is_new = index not in self._blocks
-        if is_new and self._blocks and index < max(self._blocks):
-            raise _malformed(f"content block {index} begins after block {max(self._blocks)}")
+        last = next(reversed(self._blocks), -1)  # the highest one, since they begin in order
+        if is_new and index < last:
+            raise _malformed(f"content block {index} begins after block {last}")
         if not is_new and (event == "contentBlockStart" or self._blocks[index].is_closed):
             raise _malformed(f"{event} came for content block {index}, which is under way or closed")
         block = self._blocks.setdefault(index, _Block(data.get("start")))

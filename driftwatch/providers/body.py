@@ -19,6 +19,8 @@ MAX_ERROR_BYTES = 64 * 2**10
 """Of an error no more is read: a sentence is quoted from it."""
 ERROR_BODY_S = 5.0
 """Nor for longer, in seconds."""
+START_CHARS = 80
+"""So much is quoted of a body that is no reply, in characters."""
 
 
 def content_type(response: httpx.Response) -> str:
@@ -26,13 +28,27 @@ def content_type(response: httpx.Response) -> str:
     return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
+def must_be_plain(response: httpx.Response) -> None:
+    """See that a body is not compressed: we ask for none that is, and a kilobyte could hide gigabytes.
+
+    Raises:
+        ReplyUnreadable: MALFORMED.
+    """
+    if _is_compressed(response):
+        raise ReplyUnreadable(
+            "the reply is compressed although none was asked for; let the gateway pass it through",
+            outcome=Outcome.MALFORMED,
+        )
+
+
 async def read_body(response: httpx.Response) -> bytes:
     """The whole body.
 
     Raises:
-        ReplyUnreadable: TOO_LARGE.
+        ReplyUnreadable: TOO_LARGE, or MALFORMED when it is compressed.
         httpx.HTTPError: the transport broke.
     """
+    must_be_plain(response)
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece
@@ -44,8 +60,11 @@ async def read_body(response: httpx.Response) -> bytes:
 async def error_body(response: httpx.Response) -> bytes:
     """The beginning of an error's body, as far as it comes: the status already says what happened.
 
-    Whatever is wrong with the body must not hide that, so nothing is raised and nothing waited for.
+    Whatever is wrong with the body must not hide that, so nothing is raised and nothing waited for. Of a compressed
+    one nothing is read.
     """
+    if _is_compressed(response):
+        return b""
     body = bytearray()
     with suppress(httpx.HTTPError, TimeoutError):
         async with asyncio.timeout(ERROR_BODY_S):
@@ -77,8 +96,14 @@ def parse(body: bytes, say: Say) -> Json:
         if text.startswith("{") and not text.endswith("}"):
             # HTTP/1.0 bodies end with the connection: nothing below tells that they broke off.
             raise ReplyUnreadable("the body ends in the middle of its JSON", outcome=Outcome.CUT_OFF) from error
-        start = quote(text[:80], say)
+        # Masked before it is cut: a key cut in two would no longer be recognised.
+        start = quote(text[:MAX_ERROR_BYTES], say)[:START_CHARS]
         raise ReplyUnreadable(f"the body is not JSON; it starts {start!r}", outcome=Outcome.NOT_JSON) from error
+
+
+def _is_compressed(response: httpx.Response) -> bool:
+    codings = str(response.headers.get("content-encoding", "")).lower().split(",")
+    return any(coding.strip() not in {"", "identity"} for coding in codings)
 
 
 def too_large() -> ReplyUnreadable:

@@ -19,7 +19,7 @@ from driftwatch.providers.address import joined
 from driftwatch.providers.asked import COMMON_PARAMETERS
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.dialect import Assembler, Reply, bearer, malformed, renamed, without_place
-from driftwatch.providers.failures import Say, from_error_object
+from driftwatch.providers.failures import Say, from_error_object, given_up
 from driftwatch.providers.reading import count, logprobs, mapping, optional_text, text
 
 FINISHES: Mapping[str, Finish] = {
@@ -35,6 +35,13 @@ FINISHES: Mapping[str, Finish] = {
     "max_tokens": Finish.LENGTH,
 }
 """``finish_reason`` → ours; any other word is kept as served."""
+
+BROKEN: Mapping[str, Outcome] = {
+    "abort": Outcome.UNAVAILABLE,  # vLLM, SGLang
+    "aborted": Outcome.UNAVAILABLE,
+    "insufficient_system_resource": Outcome.UNAVAILABLE,  # DeepSeek
+}
+"""``finish_reason`` of a generation that the server gave up: what there is of it is no reply, and no drift."""
 
 
 class Chat:
@@ -133,12 +140,18 @@ def read_reply(document: Json, *, say: Say, names: Mapping[str, Outcome] | None 
     told_logprobs = mapping(choice.get("logprobs"))
     served = optional_text(choice.get("finish_reason"))
     finish = Finish.REFUSAL if refusal and served in {None, "stop"} else FINISHES.get(served or "", served)
+    said, calls = _parts(message.get("content")) or refusal, _tool_calls(message.get("tool_calls"))
+    if served is not None and served in BROKEN:
+        raise given_up(BROKEN[served], served, began=bool(said or calls))
+    if not (served or said or calls):
+        sentence = "the reply has neither a finish reason nor any content"
+        raise ReplyUnreadable(sentence, outcome=Outcome.CUT_OFF)
     return Reply(
-        text=_parts(message.get("content")) or refusal,
+        text=said,
         finish_reason=finish,
         # What a compatible server tells beside the reason: vLLM its stop string, OpenRouter the vendor's own word.
         finish_detail=optional_text(choice.get("native_finish_reason")) or optional_text(choice.get("stop_reason")),
-        tool_calls=_tool_calls(message.get("tool_calls")),
+        tool_calls=calls,
         input_tokens=count(usage.get("prompt_tokens")),
         output_tokens=count(usage.get("completion_tokens")),
         cached_tokens=count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens")),

@@ -16,7 +16,7 @@ from typing import Any
 from driftwatch.domain import Finish, Json, Outcome, ToolCall
 from driftwatch.errors import ReplyUnreadable
 from driftwatch.providers.dialect import Reply, malformed
-from driftwatch.providers.failures import Say, from_error_object, named, quote
+from driftwatch.providers.failures import Say, from_error_object, given_up, quote
 from driftwatch.providers.reading import count, mapping, objects, optional_text, text
 
 FINISHES: Mapping[str, Finish] = {
@@ -49,7 +49,7 @@ def read_reply(document: Json, *, say: Say, names: Mapping[str, Outcome] | None 
     served = optional_text(document.get("finish_reason"))
     if served is not None and served in BROKEN:
         why = quote(text(document.get("error")), say)
-        raise named(BROKEN[served], f"the endpoint ended the reply with {served}: {why}".rstrip(": "))
+        raise given_up(BROKEN[served], served, began=bool(message.get("content") or message.get("tool_calls")), why=why)
     usage = mapping(document.get("usage"))
     tokens, billed = mapping(usage.get("tokens")), mapping(usage.get("billed_units"))
     return Reply(
@@ -150,8 +150,8 @@ class StreamedReply:
 
     def _opened(self, kind: str, data: Mapping[str, Json]) -> int:
         index = count(data.get("index", 0))
-        seen: Mapping[int, Any] = self._blocks if kind == "content" else self._calls
-        if index is None or (seen and index <= max(seen)):
+        seen: dict[int, Any] = self._blocks if kind == "content" else self._calls
+        if index is None or index <= next(reversed(seen), -1):  # the highest one, since they begin in order
             raise _malformed(f"{kind}-start came out of order or twice, with index {data.get('index')!r}")
         self._open.add((kind, index))
         return index

@@ -6,12 +6,13 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
+import anyio.lowlevel
 import httpx
 
 from driftwatch import __version__
@@ -22,16 +23,13 @@ from driftwatch.providers import PROVIDERS, listing
 from driftwatch.providers.body import content_type, error_body, parse, read_body
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.dialect import Dialect, Reply
+from driftwatch.providers.echoes import cleansed, secrets_of, without_echo
 from driftwatch.providers.failures import Say, from_status, from_transport, too_slow
-from driftwatch.providers.masking import mask, without
+from driftwatch.providers.masking import mask
 from driftwatch.providers.streaming import STREAMS, Pace, read_stream
 from driftwatch.providers.telling import LONGEST_KEPT, REQUEST_IDS, telling
 
 JSON = {"Content-Type": "application/json"}
-LEAST_ECHOED_CHARS = 12
-"""Header values from this length on are taken out of replies. No key in use is shorter; most words are."""
-LEAST_SECRET_CHARS = 4
-"""Shorter header values are no secrets; masked, they would make a sentence unreadable."""
 
 
 class Endpoint:
@@ -52,24 +50,28 @@ class Endpoint:
         self.unsent = dialect.unsent
         self._connection, self._dialect = connection, dialect
         self._client = _client(connection, transport)
+        self._is_warm = False
 
     async def complete(self, target: Target, canary: Canary, *, repeat: int, at: datetime) -> Completion:
         """Ask one canary once; see ``driftwatch.providers.connection.Provider``."""
         url, body = self._dialect.url(target), json.dumps(self._dialect.body(target, canary)).encode()
         headers = await self._headers(url, body)
-        secrets = _secrets(headers)
+        secrets = secrets_of(headers)
         say = partial(mask, secrets=secrets)
-        # A debugging gateway may send the key back inside a reply; a short header value may be an ordinary word.
-        echoed = [secret for secret in secrets if len(secret) >= LEAST_ECHOED_CHARS]
         if self._closes_after(target, canary, repeat, at):
             headers["Connection"] = "close"
         request = self._client.build_request("POST", url, headers=_over(JSON, headers), content=body)
+        if not self._is_warm:
+            # Loads what httpx loads with its first request, 30 ms and more: in a process started for a single run,
+            # that would be taken for the endpoint's latency.
+            await anyio.lowlevel.checkpoint()
+            self._is_warm = True
         elapsed_s = stopwatch()
-        told = _Told(Pace(elapsed_s))
+        told = _Told(Pace(elapsed_s), secrets)
         try:
             # httpx limits the wait for each piece; an endpoint that drips would never end.
             async with asyncio.timeout(self._connection.timeout_s):
-                reply = await self._exchange(request, target.model, at, say, told)
+                reply = cleansed(await self._exchange(request, target.model, at, say, told), secrets)
         except TimeoutError as error:
             raise told.noted(too_slow(self._connection)) from error
         except ProviderError as error:
@@ -82,10 +84,10 @@ class Endpoint:
             outcome=Outcome.OK,
             at=at,
             latency_s=elapsed_s() if told.pace.end_s is None else told.pace.end_s,
-            text=without(reply.text, echoed),
+            text=reply.text,
             finish_reason=reply.finish_reason,
             finish_detail=reply.finish_detail,
-            tool_calls=tuple(replace(c, arguments=without(c.arguments, echoed)) for c in reply.tool_calls),
+            tool_calls=reply.tool_calls,
             input_tokens=reply.input_tokens,
             output_tokens=reply.output_tokens,
             cached_tokens=reply.cached_tokens,
@@ -115,7 +117,7 @@ class Endpoint:
         if url is None:
             return None
         headers = await self._headers(url, b"")
-        say = partial(mask, secrets=_secrets(headers))
+        say = partial(mask, secrets=secrets_of(headers))
         # Not kept: no canary is to find a connection that is open already.
         request = self._client.build_request("GET", url, headers={**headers, "Connection": "close"})
         try:
@@ -167,10 +169,13 @@ class Endpoint:
         return self._dialect.read(parse(await read_body(response), say), say=say)
 
     async def _headers(self, url: str, body: bytes) -> dict[str, str]:
+        what = "the API key"
         try:
-            key, extra = self._connection.read_key(), self._connection.read_headers()
+            key = self._connection.read_key()
+            what = "the extra headers"
+            extra = self._connection.read_headers()
         except (OSError, ConfigError) as error:
-            raise ProviderRejected(f"the API key could not be read: {error}", outcome=Outcome.AUTH) from error
+            raise ProviderRejected(f"{what} could not be read: {error}", outcome=Outcome.AUTH) from error
         key = key.strip() if key else None
         _must_be_sendable("the API key", key or "")
         try:
@@ -195,15 +200,18 @@ class _Told:
     """What is known of a response before it is read to its end, whatever becomes of it."""
 
     pace: Pace
+    secrets: Sequence[str]
     request_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, headers: httpx.Headers, say: Say) -> None:
-        self.request_id = next((headers[name][:LONGEST_KEPT] for name in REQUEST_IDS if name in headers), None)
+        served = next((headers[name] for name in REQUEST_IDS if name in headers), None)
+        self.request_id = None if served is None else without_echo(served, self.secrets)[:LONGEST_KEPT]
         self.headers = telling(headers, say=say)
 
     def noted(self, error: ProviderError) -> ProviderError:
         error.request_id, error.headers = self.request_id, self.headers
+        error.reply_began = error.reply_began or self.pace.ttft_s is not None
         return error
 
 
@@ -220,12 +228,6 @@ def _must_be_sendable(what: str, value: str) -> None:
             f"{what} holds a character that cannot be sent; a key is printable ASCII on one line",
             outcome=Outcome.AUTH,
         )
-
-
-def _secrets(headers: Mapping[str, str]) -> tuple[str, ...]:
-    # The word after the scheme is a secret of its own: an endpoint quotes the key, not the header.
-    words = (value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization")
-    return tuple(secret for secret in (*headers.values(), *words) if len(secret) >= LEAST_SECRET_CHARS)
 
 
 def _client(connection: Connection, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
@@ -260,7 +262,14 @@ def _client(connection: Connection, transport: httpx.AsyncBaseTransport | None) 
 
 def _trusted(connection: Connection) -> ssl.SSLContext:
     if connection.ca_file is None:
-        return _public(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        try:
+            return _public(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        except OSError as error:
+            raise ConfigError(
+                "no certificates can be read from what SSL_CERT_FILE or SSL_CERT_DIR names",
+                key="ca_file",
+                instead="unset it, or let it name certificates in PEM",
+            ) from error
     try:
         return ssl.create_default_context(cafile=str(connection.ca_file))
     except OSError as error:  # ssl.SSLError is one

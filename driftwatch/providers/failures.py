@@ -118,8 +118,9 @@ def from_status(
     sentence = f"{sentence}: {quoted}" if quoted else sentence
 
     if httpx.codes.is_redirect(status):
+        elsewhere = quote(headers.get("location", "").partition("?")[0], say) or "elsewhere"
         return ProviderRejected(
-            f"the endpoint answered {status} and sent us elsewhere; redirects are not followed, "
+            f"the endpoint answered {status} and sent us to {elsewhere}; redirects are not followed, "
             "so put the final address into base_url",
             outcome=Outcome.REJECTED,
         )
@@ -155,6 +156,20 @@ def named(  # noqa: PLR0911 - one return per branch of the error tree
             return ReplyUnreadable(sentence, outcome=outcome)
 
 
+def given_up(outcome: Outcome, word: str, *, began: bool, why: str = "") -> ProviderError:
+    """A generation that the endpoint began, and ended with a word that says it failed.
+
+    Args:
+        outcome: what the word stands for.
+        word: the finish reason.
+        began: whether the model had said anything by then.
+        why: what the endpoint adds, as quoted.
+    """
+    error = named(outcome, f"the endpoint ended the reply with {word}" + (f": {why}" if why else ""))
+    error.reply_began = began
+    return error
+
+
 def _by_status(status: int, message: str, model: str) -> Outcome:
     if status in {401, 403}:
         return Outcome.AUTH
@@ -179,10 +194,11 @@ def from_error_object(error: Json, *, say: Say, names: Mapping[str, Outcome] | N
     """
     told = _told_by({"error": error})
     sentence = f"the endpoint answered 200 around an error: {quote(told.message, say) or 'without a message'}"
-    if told.code == "429" or "rate_limit" in f"{told.code} {told.type}":
-        return named(Outcome.RATE_LIMITED, sentence)
-    is_overload = "overloaded" in f"{told.code} {told.type}"
-    return named(told.outcome(names or {}) or Outcome.ERROR_BODY, sentence, is_overload=is_overload)
+    words = f"{told.code} {told.type}"
+    is_rate_limit = told.code == "429" or "rate_limit" in words
+    # The vendor's words go first: a quota that is used up is 429 as well.
+    outcome = told.outcome(names or {}) or (Outcome.RATE_LIMITED if is_rate_limit else Outcome.ERROR_BODY)
+    return named(outcome, sentence, retry_after_s=told.retry_after_s, is_overload="overloaded" in words)
 
 
 def from_transport(  # noqa: PLR0911 - one return per family of exceptions
@@ -342,7 +358,7 @@ def _http_date(value: str | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        # "-0000" parses as naive; HTTP dates are always GMT. One at the edge of time may not exist in it.
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, TypeError):
         return None
-    # "-0000" parses as naive; HTTP dates are always GMT.
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -11,13 +11,23 @@ _KEY_SHAPES = re.compile(
     r"""
     (?:sk|pk|rk|ak|gsk|xai|hf|nvapi|r8|pplx|glpat|gh[opsu]|github_pat|xox[abprs])[-_][\w*.\-]{4,}  # vendor prefixes
     | AIza[\w\-]{10,}                                   # Google
-    | AKIA[A-Z0-9]{8,}                                  # AWS
+    | A[KS]IA[A-Z0-9]{8,}                               # AWS
+    | ya29\.[\w\-]{6,}                                  # Google's access tokens
     | eyJ[\w\-]{6,}(?:\.[\w\-]+){1,2}                   # JSON web token
     """,
     re.VERBOSE,
 )
 _NAMED = re.compile(
-    r"""(?i)\b(bearer\s+|basic\s+|(?:api[-_ ]?key|token|secret|password)["']?\s*[=:]\s*["']?)([^\s"',;]{6,})"""
+    r"""
+    \b(
+      bearer\s+ | basic\s+
+      | (?:[a-z]+[-_]){0,3}
+        (?:api[-_ ]?key | (?:secret[-_ ]?)?access[-_ ]?key | (?:access|session|security)?token | secret | password)
+        \\?["']?\s*[=:]\s*\\?["']?
+    )
+    ([^\s"',;]{6,})
+    """,
+    re.VERBOSE | re.IGNORECASE,
 )
 _LONG_WORD = re.compile(r"[A-Za-z0-9_\-+/]{28,}")
 _USERINFO = re.compile(r"(?<=://)[^\s/@]+@")

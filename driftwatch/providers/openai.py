@@ -26,8 +26,13 @@ ERROR_NAMES: Mapping[str, Outcome] = {
     "invalid_prompt": Outcome.FILTERED,
     "bio_policy": Outcome.FILTERED,
     "misalignment_policy_violation": Outcome.FILTERED,
+    "credit_balance_exhausted": Outcome.QUOTA,
+    "organization_spend_limit_exceeded": Outcome.QUOTA,
+    "organization_usage_limit_exceeded": Outcome.QUOTA,
+    "project_spend_limit_exceeded": Outcome.QUOTA,
 }
-"""OpenAI's error words that say more than the status; prompts held to break its usage policies never reach a model."""
+"""OpenAI's error words that say more than the status: prompts held to break its usage policies never reach a model, and
+limits that no waiting lifts are 429 as well."""
 
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:

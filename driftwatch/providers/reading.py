@@ -33,8 +33,16 @@ def text(value: Json) -> str:
 
 
 def optional_text(value: Json) -> str | None:
-    """A name, an id or a reason: a string that is not empty, cut to ``LONGEST_NAME``; None for anything else."""
-    return text(value[:LONGEST_NAME]) if isinstance(value, str) and value else None
+    r"""A name, an id or a reason: a string that is not empty, cut to ``LONGEST_NAME``; None for anything else.
+
+    What cannot be printed on one line is replaced: a name goes into tables, logs and messages as it is.
+
+    >>> optional_text("gpt\n-4\x1b[2J")
+    'gpt�-4�[2J'
+    """
+    if not isinstance(value, str) or not value:
+        return None
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text(value[:LONGEST_NAME]))
 
 
 def count(value: Json) -> int | None:

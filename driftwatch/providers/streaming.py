@@ -12,9 +12,8 @@ from typing import cast
 import httpx
 from httpx_sse import EventSource
 
-from driftwatch.domain import Outcome
-from driftwatch.errors import ProviderError, ReplyUnreadable
-from driftwatch.providers.body import MAX_BODY_BYTES, content_type, not_utf8, parse, too_large
+from driftwatch.errors import ProviderError
+from driftwatch.providers.body import MAX_BODY_BYTES, content_type, must_be_plain, not_utf8, parse, too_large
 from driftwatch.providers.dialect import Assembler, Reply
 from driftwatch.providers.event_stream import MEDIA_TYPE, amazon_events
 from driftwatch.providers.failures import Say
@@ -82,11 +81,7 @@ async def read_stream(response: httpx.Response, assembler: Assembler, pace: Pace
         ProviderError: as ``Assembler`` says; and for what is compressed, too large or no UTF-8.
         httpx.HTTPError: the transport broke.
     """
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise ReplyUnreadable(
-            "the stream is compressed although none was asked for; let the gateway pass it through",
-            outcome=Outcome.MALFORMED,
-        )
+    must_be_plain(response)
     async with aclosing(STREAMS[content_type(response)](response)) as frames:
         async for event, data in frames:
             is_done = data.strip() == b"[DONE]"

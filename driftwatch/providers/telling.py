@@ -25,7 +25,7 @@ KEPT = (
 draft-ietf-httpapi-ratelimit-headers, and the vendors' own x-ratelimit-* and anthropic-ratelimit-*."""
 
 MOST_KEPT, LONGEST_KEPT = 32, 200
-"""So many headers of so many characters at most: a broken gateway must not fill the database."""
+"""So many headers, names and values of so many characters at most: a broken gateway must not fill the database."""
 
 
 def telling(headers: Mapping[str, str], *, say: Say) -> dict[str, str]:
@@ -35,4 +35,4 @@ def telling(headers: Mapping[str, str], *, say: Say) -> dict[str, str]:
     {'x-ratelimit-remaining-requests': '59'}
     """
     kept = sorted(name for name in headers if any(part in name.lower() for part in KEPT))
-    return {name.lower(): say(headers[name])[:LONGEST_KEPT] for name in kept[:MOST_KEPT]}
+    return {name.lower()[:LONGEST_KEPT]: say(headers[name])[:LONGEST_KEPT] for name in kept[:MOST_KEPT]}

@@ -18,6 +18,7 @@ from driftwatch.errors import ConfigError, ProviderConnection, ProviderError, Pr
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.failures import quote
 from driftwatch.providers.masking import mask
+from driftwatch.providers.own_thread import OwnThread
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -34,8 +35,8 @@ LOG_IN = (
 class Tokens:
     """The token of one identity. Belongs to one event loop.
 
-    google-auth blocks, so that it works in a thread. Its requests go through the connection's proxy and trust its
-    certificates.
+    google-auth blocks, so that it works in a thread of its own. Its requests go through the connection's proxy and
+    trust its certificates.
 
     Args:
         connection: for ``timeout_s``, ``ca_file`` and the proxy.
@@ -45,6 +46,7 @@ class Tokens:
         self._connection = connection
         self._credentials: Credentials | None = None
         self._lock = asyncio.Lock()
+        self._thread = OwnThread("google-credentials")
 
     async def headers(self) -> Mapping[str, str]:
         """``Authorization``, and the project that is billed where the credentials name one.
@@ -54,7 +56,7 @@ class Tokens:
         """
         async with self._lock:  # of many requests at once only the first fetches
             if self._credentials is None or not self._credentials.valid:
-                self._credentials = await asyncio.to_thread(self._fetched, self._credentials)
+                self._credentials = await self._thread.run(self._fetched, self._credentials)
             credentials = self._credentials
         billed = {"x-goog-user-project": credentials.quota_project_id} if credentials.quota_project_id else {}
         return {"Authorization": f"Bearer {credentials.token}", **billed}

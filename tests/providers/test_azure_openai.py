@@ -11,7 +11,7 @@ import azure.identity
 import httpx
 import pytest
 from azure.core.credentials import AccessToken, AccessTokenInfo
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 
 from benchmarks.vendors.wire import Said, Trouble, vendor
 from driftwatch.domain import Finish, Outcome
@@ -167,6 +167,46 @@ async def test_no_token_is_an_auth_failure_without_secrets(credential, asking) -
     assert caught.value.outcome is Outcome.AUTH
     assert KEY not in str(caught.value)
     assert not asking.requests
+
+
+CHAIN = "DefaultAzureCredential failed to retrieve a token from the included credentials.\nAttempted credentials:"
+HINT = "\nTo mitigate this issue, please refer to the troubleshooting guidelines"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServiceRequestError("Failed to resolve 'login.microsoftonline.com'"),
+        ServiceResponseError("Read timed out."),
+        # What the chain makes of the first of these, as seen in azure-identity 1.27.
+        ClientAuthenticationError(
+            f"{CHAIN}\n\tEnvironmentCredential: not configured"
+            f"\n\tWorkloadIdentityCredential: Failed to resolve 'login.microsoftonline.com'{HINT}"
+        ),
+    ],
+)
+async def test_an_identity_out_of_reach_is_a_connection_failure_worth_another_attempt(
+    error, credential, asking
+) -> None:
+    credential.error = error
+
+    with pytest.raises(ProviderConnection, match="Microsoft Entra ID could not be asked for a token: ") as caught:
+        await asking(auth="entra")
+
+    assert (caught.value.outcome, caught.value.retryable) == (Outcome.CONNECTION, True)
+    assert not asking.requests
+
+
+async def test_a_chain_in_which_nothing_is_set_up_is_an_auth_failure(credential, asking) -> None:
+    credential.error = ClientAuthenticationError(
+        f"{CHAIN}\n\tManagedIdentityCredential: no response from the IMDS endpoint, timed out"
+        f"\n\tAzureCliCredential: Azure CLI not found on path{HINT}"
+    )
+
+    with pytest.raises(ProviderError, match="issued no token") as caught:
+        await asking(auth="entra")
+
+    assert caught.value.outcome is Outcome.AUTH
 
 
 async def test_an_identity_that_never_answers_is_a_connection_failure(credential, asking) -> None:

@@ -7,12 +7,15 @@ import importlib
 import json
 import struct
 import sys
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.session import Session
@@ -25,6 +28,7 @@ from driftwatch.domain import Finish, Message, Outcome, ToolCall
 from driftwatch.errors import ConfigError, ProviderError
 from driftwatch.providers import Connection, aws, event_stream
 from driftwatch.providers.bedrock import Converse, open_provider
+from driftwatch.providers.failures import MESSAGE_CHARS
 
 pytestmark = pytest.mark.anyio
 
@@ -281,6 +285,62 @@ async def test_credentials_that_cannot_be_renewed_are_told(ask, amazon) -> None:
         await ask(fine(), read_key=lambda: None, options={**OPTIONS, "profile": "watch"})
 
     assert caught.value.outcome is Outcome.AUTH
+
+
+async def test_what_a_program_for_credentials_writes_is_masked_and_cut(ask, amazon) -> None:
+    printed = f'{{"Version":1,"SecretAccessKey":"{SECRET_KEY}"' + " and on" * 100
+    program = amazon / "program"
+    program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{printed}\nEND\nexit 1\n")
+    program.chmod(0o755)
+    (amazon / "config").write_text(f"[profile watch]\ncredential_process = {program}\n")
+
+    with pytest.raises(ProviderError, match=r"no AWS credentials could be had: .*SecretAccessKey") as caught:
+        await ask(fine(), read_key=lambda: None, options={**OPTIONS, "profile": "watch"})
+
+    assert SECRET_KEY not in str(caught.value)
+    assert len(str(caught.value)) <= len("no AWS credentials could be had: ") + MESSAGE_CHARS
+
+
+class Found:
+    """Stands where botocore's own would ask AWS for the credentials of a role."""
+
+    def __init__(self, found) -> None:
+        self.found, self.n_asked = found, 0
+
+    def get_credentials(self):
+        self.n_asked += 1
+        return self.found()
+
+
+async def test_a_role_that_may_not_be_assumed_is_an_auth_failure_and_no_bug(monkeypatch) -> None:
+    def refused():
+        told = {"Error": {"Code": "AccessDenied", "Message": "not authorized to perform sts:AssumeRole"}}
+        raise ClientError(told, "AssumeRole")
+
+    signer = aws.Signer(service="bedrock", region=REGION, profile=None)
+    monkeypatch.setattr(signer, "_session", Found(refused))
+
+    with pytest.raises(ProviderError, match=r"no AWS credentials could be had: .*sts:AssumeRole") as caught:
+        await signer.headers("https://example.org/", b"{}")
+
+    assert caught.value.outcome is Outcome.AUTH
+
+
+async def test_credentials_that_never_come_take_no_thread_but_the_signer_s(ask, monkeypatch) -> None:
+    hanging, session = threading.Event(), Found(lambda: hanging.wait(10) and None)
+    signer = aws.Signer(service="bedrock", region=REGION, profile=None)
+    monkeypatch.setattr(signer, "_session", session)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
+
+    requests = [asyncio.create_task(signer.headers("https://example.org/", b"{}")) for _ in range(8)]
+    await asyncio.sleep(0)
+
+    assert await asyncio.to_thread(lambda: "a read of the store") == "a read of the store"
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
+    hanging.set()
+    assert session.n_asked <= 1
 
 
 async def test_the_token_of_a_session_is_in_no_error(ask, credentials, monkeypatch) -> None:
@@ -720,6 +780,18 @@ async def test_a_stream_that_ends_inside_a_frame_is_cut_off(keep, ask) -> None:
         await ask(streamed(content[: int(len(content) * keep)]), stream=True)
 
     assert caught.value.outcome is Outcome.CUT_OFF
+
+
+def test_blocks_are_counted_without_looking_at_all_of_them_each_time() -> None:
+    class Counted(dict):
+        def __iter__(self):
+            pytest.fail("all blocks were looked at")
+
+    stream = assembled(BEGIN, delta(1))
+    stream._blocks = Counted(stream._blocks.items())
+    stream.add(*delta(2))
+    with pytest.raises(ProviderError, match="content block 0 begins after block 2"):
+        stream.add(*delta(0))
 
 
 async def test_a_stream_of_no_frames_is_empty(ask) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from driftwatch.domain import Outcome, ToolCall
-from driftwatch.errors import ProviderError
+from driftwatch.errors import ProviderError, ProviderUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -69,10 +69,13 @@ async def test_a_refusal_is_the_text_when_there_is_no_other(ask, wire) -> None:
 async def test_a_name_without_end_is_cut(ask) -> None:
     body = {"choices": [{"message": {"content": "x"}, "finish_reason": "y" * 9000}], "model": "z" * 9000}
 
-    got = await ask(httpx.Response(200, json=body, headers={"x-request-id": "r" * 9000}))
+    limit = {"x-ratelimit-" + "a" * 9000: "b" * 9000}
+
+    got = await ask(httpx.Response(200, json=body, headers={"x-request-id": "r" * 9000, **limit}))
 
     assert {len(got.served_model), len(got.finish_reason)} == {1000}
     assert len(got.request_id) == 200
+    assert [(len(name), len(value)) for name, value in got.headers.items()] == [(200, 200)]
 
 
 async def test_content_parts_are_joined_and_thinking_is_left_out(ask, wire) -> None:
@@ -291,6 +294,51 @@ async def test_a_stream_that_fails_says_how(body, outcome, ask) -> None:
         await ask(httpx.Response(200, content=body, headers=SSE))
 
     assert caught.value.outcome is outcome
+
+
+@pytest.mark.parametrize("word", ["abort", "aborted", "insufficient_system_resource"])
+@pytest.mark.parametrize("said", ["", "half an ans"])
+async def test_a_generation_that_the_server_gave_up_is_no_reply(word, said, ask) -> None:
+    for response in (
+        document({"content": said}, finish_reason=word),
+        httpx.Response(200, content=piece({"content": said}) + piece({}, finish_reason=word) + DONE, headers=SSE),
+    ):
+        with pytest.raises(ProviderUnavailable, match=f"ended the reply with {word}") as caught:
+            await ask(response)
+
+        assert caught.value.outcome is Outcome.UNAVAILABLE
+        assert caught.value.reply_began is bool(said)
+
+
+@pytest.mark.parametrize("content", [None, "", []])
+async def test_neither_a_finish_reason_nor_content_is_a_reply_cut_off(content, ask) -> None:
+    with pytest.raises(ProviderError, match="neither a finish reason nor any content") as caught:
+        await ask(document({"content": content}, finish_reason=None))
+
+    assert caught.value.outcome is Outcome.CUT_OFF
+    assert (await ask(document({"content": content}))).text == ""  # the model may have nothing to say
+    assert (await ask(document({"content": "x"}, finish_reason=None))).finish_reason is None
+
+
+@pytest.mark.parametrize(
+    ("before", "began"),
+    [
+        (b"", False),
+        (piece({"role": "assistant", "content": ""}), False),
+        (piece({"content": "a"}), True),
+        (piece({"reasoning_content": "Let me"}), True),
+        (piece({"tool_calls": [{"function": {"name": "f", "arguments": ""}}]}), True),
+    ],
+)
+async def test_a_failure_tells_whether_the_model_had_begun_to_answer(before, began, ask) -> None:
+    body = before + event(error={"message": "overloaded", "type": "overloaded_error", "code": 429})
+
+    with pytest.raises(ProviderError) as caught:
+        await ask(httpx.Response(200, content=body, headers=SSE))
+    with pytest.raises(ProviderError) as refused:
+        await ask(httpx.Response(503))
+
+    assert (caught.value.reply_began, refused.value.reply_began) == (began, False)
 
 
 async def test_a_compressed_stream_is_refused(ask, wire) -> None:

@@ -349,6 +349,18 @@ def test_events_out_of_order_or_doubled_are_malformed(events) -> None:
     assert caught.value.outcome is Outcome.MALFORMED
 
 
+def test_blocks_are_counted_without_looking_at_all_of_them_each_time() -> None:
+    class Counted(dict):
+        def __iter__(self):
+            pytest.fail("all blocks were looked at")
+
+    reply = StreamedReply(say=str)
+    reply._blocks, reply._calls = Counted({0: ""}), Counted()
+    reply.add("message", content("start", 1))
+    with pytest.raises(ProviderError, match="out of order or twice, with index 1"):
+        reply.add("message", content("start", 1))
+
+
 def test_the_only_block_needs_no_index() -> None:
     assert stream_of(START, content("start", None), content("delta", None, text="a"), END).reply().text == "a"
 

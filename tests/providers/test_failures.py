@@ -22,8 +22,9 @@ from driftwatch.errors import (
     ReplyUnreadable,
 )
 from driftwatch.providers import Connection
-from driftwatch.providers.failures import MESSAGE_CHARS, from_transport, retry_after_s
+from driftwatch.providers.failures import MESSAGE_CHARS, from_error_object, from_status, from_transport, retry_after_s
 from driftwatch.providers.masking import mask
+from driftwatch.providers.openai import ERROR_NAMES as OPENAI_NAMES
 
 pytestmark = pytest.mark.anyio
 
@@ -171,6 +172,10 @@ async def test_an_error_body_without_end_does_not_hide_the_status(ask) -> None:
         ({"retry-after": "nan"}, None),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "9" * 400}, None),
+        # Dates at the edges of time.
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2300"}, None),
+        ({"retry-after": "Mon, 16 Mar 2026 09:00:30 +99999999999999999"}, None),
+        ({"retry-after": "Mon, 02 Mar 2026 12:01:00 GMT", "date": "Fri, 31 Dec 9999 23:59:59 -2300"}, 60.0),
     ],
 )
 def test_retry_after_is_read_in_every_form(headers, seconds, at) -> None:
@@ -184,6 +189,67 @@ async def test_retry_after_travels_with_the_error(status, ask) -> None:
 
     assert caught.value.retry_after_s == 12.0
     assert caught.value.retryable
+
+
+def test_inside_a_200_the_vendor_s_words_go_before_the_code() -> None:
+    spent = from_error_object({"code": 429, "type": "insufficient_quota", "message": "No more."}, say=str)
+    slow = from_error_object({"code": 429, "message": "Slower."}, say=str)
+
+    assert (spent.outcome, slow.outcome) == (Outcome.QUOTA, Outcome.RATE_LIMITED)
+    assert (type(spent), spent.retryable) == (ProviderRejected, False)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    ],
+)
+def test_a_429_of_openai_that_no_waiting_lifts_is_a_quota(code, at) -> None:
+    body = json.dumps(told("Stop.", code=code)).encode()
+
+    got = from_status(429, {}, body, model="m", at=at, say=str, names=OPENAI_NAMES)
+
+    assert (got.outcome, got.retryable) == (Outcome.QUOTA, False)
+
+
+def test_inside_a_200_the_wait_that_google_asks_for_is_kept() -> None:
+    error = {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "q", "details": [{"retryDelay": "34s"}]}
+
+    got = from_error_object(error, say=str)
+
+    assert (got.outcome, got.retry_after_s) == (Outcome.RATE_LIMITED, 34.0)
+
+
+# ---------------------------------------------------------------- compression
+
+
+class Untouched(httpx.AsyncByteStream):
+    """A body of which nothing may be read."""
+
+    async def __aiter__(self):
+        pytest.fail("a compressed body was read")
+        yield b""
+
+
+@pytest.mark.parametrize("codings", ["gzip", "gzip, gzip", "identity, GZIP", "br"])
+async def test_a_compressed_body_is_refused_before_it_can_unfold(codings, ask) -> None:
+    headers = {"content-encoding": codings, "content-type": "application/json"}
+
+    with pytest.raises(ReplyUnreadable, match="compressed although none was asked for") as caught:
+        await ask(httpx.Response(200, headers=headers, stream=Untouched()))
+    with pytest.raises(ProviderUnavailable, match=r"^the endpoint answered 503 Service Unavailable$"):
+        await ask(httpx.Response(503, headers=headers, stream=Untouched()))
+
+    assert caught.value.outcome is Outcome.MALFORMED
+
+
+@pytest.mark.parametrize("codings", ["identity", "Identity", ""])
+async def test_a_body_that_says_it_is_plain_is_read(codings, ask, wire) -> None:
+    assert (await ask(httpx.Response(200, content=wire("chat.json"), headers={"content-encoding": codings}))).is_ok
 
 
 # ---------------------------------------------------------------- the transport

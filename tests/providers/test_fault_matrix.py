@@ -18,10 +18,11 @@ from structlog.testing import capture_logs
 
 from benchmarks.vendors.serving import Play, Request, answering, head, serving
 from benchmarks.vendors.wire import Said, Trouble, vendor
+from driftwatch.clock import SimulatedClock
 from driftwatch.domain import Canary, Message, Outcome, Purpose, State, Target
 from driftwatch.pipeline import Line, Pipeline
 from driftwatch.providers import PROVIDERS, Connection
-from driftwatch.replay import Gate, RetryPolicy
+from driftwatch.replay import Gate, RetryPolicy, SimulatedTime
 from driftwatch.store import Store
 
 NAMES = sorted({entry.module: name for name, entry in reversed(PROVIDERS.items())}.values())
@@ -264,9 +265,8 @@ async def watch(
             timeout_s=timeout_s,
         )
         provider = PROVIDERS[name](connection)
-        line = Line(
-            provider=provider, gate=Gate(4), retry=RetryPolicy(attempts=ATTEMPTS, max_wait_s=0.05), deadline_s=20.0
-        )
+        gate = Gate(4, timing=SimulatedTime(SimulatedClock(T0)))  # a pause after an overload passes at once
+        line = Line(provider=provider, gate=gate, retry=RetryPolicy(attempts=ATTEMPTS), deadline_s=600.0)
         yield Pipeline(store=store, lines={"watched": line}, embedder=None), server.requests
         await provider.aclose()
 

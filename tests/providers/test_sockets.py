@@ -164,6 +164,43 @@ async def test_a_cancelled_request_closes_its_connection(server, provider, targe
         await closed.wait()
 
 
+COLD = """
+import asyncio, sys
+from datetime import UTC, datetime
+from driftwatch.domain import Canary, Message, Target
+from driftwatch.providers import PROVIDERS, Connection, endpoint
+
+canary = Canary(id="core/a", suite="core", messages=(Message(role="user", content="Hello"),))
+target = Target(name="a", provider="openai_compatible", model="m", canaries=(canary,))
+before, started = set(), endpoint.stopwatch
+
+def stopwatch():
+    before.update(sys.modules)
+    return started()
+
+async def main():
+    endpoint.stopwatch = stopwatch
+    provider = PROVIDERS["openai_compatible"](Connection(base_url=sys.argv[1]))
+    await provider.complete(target, canary, repeat=0, at=datetime(2026, 3, 2, tzinfo=UTC))
+    print(sorted(name for name in set(sys.modules) - before if not name.startswith("encodings")))
+    await provider.aclose()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_s_first_request_loads_nothing_while_its_time_is_taken(server) -> None:
+    # Else a run of its own process, as cron starts it, would look slower than the daemon's.
+    server.answers(FINE)
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", COLD, server.base_url, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+
+    assert out.decode().strip() == "[]"
+
+
 async def test_many_requests_at_once_are_not_confused(server, provider, target, canary, at) -> None:
     server.answers(FINE)
 
@@ -385,6 +422,17 @@ def test_a_file_without_certificates_is_a_config_error(content, tmp_path) -> Non
 
     with pytest.raises(ConfigError, match=r"ca\.pem: ca_file: no certificates can be read from it; name a file"):
         PROVIDERS["openai_compatible"](Connection(base_url="https://llm.example.org/v1", ca_file=ca_file))
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_certificates_that_the_environment_names_wrongly_are_a_config_error(content, tmp_path, monkeypatch) -> None:
+    named = tmp_path / f"{content}.pem"
+    if content is not None:
+        named.write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(named))
+
+    with pytest.raises(ConfigError, match="ca_file: no certificates can be read from what SSL_CERT_FILE or SSL_CERT"):
+        PROVIDERS["openai_compatible"](Connection(base_url="https://llm.example.org/v1"))
 
 
 @dataclass
