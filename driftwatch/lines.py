@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
 
 from driftwatch import wiring
 from driftwatch.clock import Clock, SimulatedClock
@@ -12,12 +13,14 @@ from driftwatch.pipeline import Line
 from driftwatch.providers import Provider
 from driftwatch.replay import Gate, Limits, RetryPolicy, SimulatedTime
 
-_LIMITED_BY = frozenset({"provider", "base_url", "api_key_env", "api_key_file", "headers", "options"})
-"""Keys of a target that say whose limits its requests count towards."""
-_REACHED_BY = _LIMITED_BY | {
-    "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy_env", "ca_file", "requests_per_connection", "script"
+_WHOSE = frozenset({"provider", "base_url", "api_key_env", "api_key_file"})
+_REACHED_BY = _WHOSE | {
+    "headers", "options", "timeout_s", "connect_timeout_s", "read_timeout_s", "proxy_env", "ca_file",
+    "requests_per_connection", "script",
 }  # fmt: skip
 """Keys of a target that its connection is made of."""
+_WHERE = frozenset({"region", "project", "location", "profile", "auth"})
+"""Options that choose the account or the endpoint; versions, upstreams and templates do not."""
 
 
 class Lines:
@@ -51,8 +54,9 @@ class Lines:
 
     async def close(self) -> None:
         """Release all connections."""
-        for provider in self._providers.values():
-            await provider.aclose()
+        async with AsyncExitStack() as each:  # one that fails leaves no other open
+            for provider in self._providers.values():
+                each.push_async_callback(provider.aclose)
 
     def _provider(self, target: Target) -> Provider:
         # Targets that are reached alike share a provider: its connections and its certificates are what a target costs
@@ -64,9 +68,9 @@ class Lines:
 
     def _gate(self, target: Target) -> Gate:
         """One gate for all targets of an endpoint and key, as wide and as fast as the most careful of them asks."""
-        whom = _named_by(self._settings.targets[target.name], _LIMITED_BY)
+        whom = _limited_by(self._settings.targets[target.name])
         if whom not in self._gates:
-            siblings = [other for other in self._settings.targets.values() if _named_by(other, _LIMITED_BY) == whom]
+            siblings = [other for other in self._settings.targets.values() if _limited_by(other) == whom]
             requests = [s.limits.requests_per_minute for s in siblings if s.limits.requests_per_minute is not None]
             tokens = [s.limits.tokens_per_minute for s in siblings if s.limits.tokens_per_minute is not None]
             self._gates[whom] = Gate(
@@ -77,6 +81,17 @@ class Lines:
                 timing=SimulatedTime(self._clock) if isinstance(self._clock, SimulatedClock) else None,
             )
         return self._gates[whom]
+
+
+def _limited_by(wanted: TargetSettings) -> str:
+    """Names those whose limits a target's requests count towards: an endpoint and a key.
+
+    Extra headers divide nothing unless they are all there is to hold a key: two gates over one account would ask twice
+    as fast as it allows, one gate over two only asks more slowly than it could.
+    """
+    has_key = wanted.api_key_env or wanted.api_key_file
+    whose = wanted.model_dump(mode="json", include=set(_WHOSE if has_key else _WHOSE | {"headers"}))
+    return content_hash({**whose, "options": {name: wanted.options[name] for name in _WHERE & wanted.options.keys()}})
 
 
 def _named_by(wanted: TargetSettings, keys: Collection[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from driftwatch.domain import Baseline, Level, Purpose, Run, Target, Told, Tripw
 from driftwatch.errors import DriftwatchError
 from driftwatch.providers import Provider
 from driftwatch.providers.listing import WITHOUT, Lists
+from driftwatch.providers.masking import mask
+from driftwatch.replay import Gate
 from driftwatch.store import Store
 
 log = structlog.get_logger()
@@ -30,7 +33,7 @@ LOOK_S = 10.0
 """The longest a run waits for that list, s."""
 
 
-async def look(store: Store, target: Target, provider: Provider, *, at: datetime) -> None:
+async def look(store: Store, target: Target, provider: Provider, *, gate: Gate, at: datetime) -> None:
     """Look the target's model up in the endpoint's list of models, once a day at most; never fails.
 
     One GET that no vendor charges for: it is no canary, and counts in no budget. Made before a run's canaries, so that
@@ -40,10 +43,12 @@ async def look(store: Store, target: Target, provider: Provider, *, at: datetime
         store: remembers what was told, and when somebody looked, told or not.
         target: whose model.
         provider: of the target.
+        gate: of the target. The list counts towards none of its limits, and is left for the next run while the endpoint
+            wants to be left alone.
         at: aware; the run's time.
     """
     is_off = target.tripwires.get(Wire.RETIREMENT, Level.OFF) is Level.OFF
-    if is_off or target.provider in WITHOUT or not isinstance(provider, Lists):
+    if is_off or target.provider in WITHOUT or not isinstance(provider, Lists) or gate.is_held:
         return
     source = f"{target.provider} {target.base_url or ''}".partition("?")[0].strip()
     try:
@@ -57,9 +62,13 @@ async def look(store: Store, target: Target, provider: Provider, *, at: datetime
                 listing = await provider.listed(target)
         except (DriftwatchError, TimeoutError) as error:
             log.debug("listing.unread", target=target.name, error=str(error) or "no answer in time")
+        except Exception as error:  # noqa: BLE001 - a bug in one provider must not take a claimed run with it
+            _unexpected(target, error)
         await asyncio.to_thread(store.looked, target.name, model=target.model, source=source, listing=listing, at=at)
     except DriftwatchError as error:
         log.debug("listing.not_kept", target=target.name, error=str(error))
+    except Exception as error:  # noqa: BLE001 - nor one in what keeps it
+        _unexpected(target, error)
 
 
 def with_tripwires(
@@ -110,6 +119,12 @@ def with_tripwires(
 def known_to(store: Store, baseline: Baseline) -> list[Told]:
     """What a baseline's anchors and calibration runs tell; fixed once it is active."""
     return store.told(baseline_id=baseline.id)
+
+
+def _unexpected(target: Target, error: Exception) -> None:
+    # Not exc_info: renderers may print local variables, and a provider's hold its key.
+    said, frames = mask(f"{type(error).__name__}: {error}"), "".join(traceback.format_tb(error.__traceback__))
+    log.error("listing.unexpected", target=target.name, error=said, frames=frames)
 
 
 def _ending(store: Store, target: Target, run: Run) -> str | None:

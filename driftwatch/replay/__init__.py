@@ -1,7 +1,8 @@
 """Asks an endpoint a target's canaries and turns every reply, and every failure, into a Completion.
 
-``asking`` makes a run, ``gate`` decides when a request may be sent, ``rates`` how many a minute, ``headers`` reads what
-an endpoint tells of its limits, ``retries`` how often a failure may be asked again, ``timing`` by which clock.
+``asking`` makes a run, ``gate`` decides when a request may be sent, ``rates`` how many a minute, ``quotas`` how many
+more the endpoint allows and ``headers`` how it tells, ``retries`` how often a failure may be asked again, ``timing`` by
+which clock.
 """
 
 from __future__ import annotations

@@ -227,9 +227,8 @@ class _Request:
         while True:
             # For each attempt anew: a request that waits takes no place.
             ticket = await run.gate.admit(run.target, self._canary, left_s=run.left_s)
-            refusal = run.allowance.take(self._canary) if run.allowance is not None else None
+            refusal = self._refusal(ticket)
             if refusal is not None:
-                run.gate.give_back(ticket)
                 return self._stands(refusal) or self._failure(Outcome.NOT_ASKED, refusal)
             try:
                 return await self._attempt(ticket)
@@ -241,6 +240,18 @@ class _Request:
                 self.has_backed_off = True
                 run.hire()  # whoever waits must not hold up those that need not
             await run.gate.timing.sleep(wait_s)
+
+    def _refusal(self, ticket: Ticket) -> str | None:
+        """Why the allowance has nothing for this attempt, whose place is given back then; None when it has."""
+        run = self._run
+        is_taken = False
+        try:
+            refusal = run.allowance.take(self._canary) if run.allowance is not None else None
+            is_taken = refusal is None
+            return refusal
+        finally:
+            if not is_taken:
+                run.gate.give_back(ticket)
 
     async def _attempt(self, ticket: Ticket) -> Completion:
         run = self._run
@@ -261,12 +272,12 @@ class _Request:
             ProviderError: there is none: the error itself, or one that adds why.
         """
         run = self._run
-        if not error.retryable or self._attempts >= run.policy.attempts:
+        # What had begun to come may be billed, and tells of the model: asked again it would be paid for twice.
+        if not error.retryable or error.reply_began or self._attempts >= run.policy.attempts:
             raise error
-        wait_s = error.retry_after_s
-        if wait_s is None:
-            seed = f"{run.target.name}\0{run.at.isoformat()}\0{self._canary.id}\0{self._repeat}"
-            wait_s = back_off_s(self._attempts, run.policy.max_wait_s, seed=seed)
+        seed = f"{run.target.name}\0{run.at.isoformat()}\0{self._canary.id}\0{self._repeat}"
+        # Some say "Retry-After: 0" and mean that they do not know.
+        wait_s = max(error.retry_after_s or 0.0, back_off_s(self._attempts, run.policy.max_wait_s, seed=seed))
         if wait_s >= run.left_s():
             raise _also(error, f"the run's limit of {run.deadline_s:g} s leaves no time to ask again")
         used_up = run.retries.take()
@@ -320,6 +331,7 @@ class _Request:
             headers=error.headers if error is not None else {},
             attempts=self._attempts,
             error=sentence,
+            reply_began=error is not None and error.reply_began,
         )
 
 
@@ -327,4 +339,5 @@ def _also(error: ProviderError, why: str) -> ProviderError:
     """The same failure with one more reason in its sentence."""
     fuller = ProviderError(f"{error}; {why}", outcome=error.outcome)
     fuller.request_id, fuller.headers = error.request_id, error.headers
+    fuller.reply_began = error.reply_began
     return fuller

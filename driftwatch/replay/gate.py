@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,8 @@ from datetime import datetime
 from driftwatch.domain import Canary, Completion, Target
 from driftwatch.errors import ProviderError, ProviderTimeout, RateLimited, ReplyUnreadable
 from driftwatch.replay.headers import told_by
-from driftwatch.replay.rates import Bucket, Cost, Limits, Rates
+from driftwatch.replay.quotas import Cost
+from driftwatch.replay.rates import Bucket, Limits, Rates
 from driftwatch.replay.retries import PER_HOUR
 from driftwatch.replay.timing import RealTime, Timing
 
@@ -20,6 +22,14 @@ START = 8
 """Requests in flight at first: one round trip's worth of refusals at most, should the configured number be too many."""
 LONGEST_HOLD_S = 3600.0
 """The longest that one Retry-After keeps a gate shut, s: a request an hour harms nobody, a mistaken header would."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+"""How long the gate is shut after an overload, s: it doubles with each that follows without a reply between, up to the
+longest. What counts by the second is whole again after the first, and a dead endpoint is asked twice a minute."""
+GIVEN_UP_AFTER = 5
+"""Overloads in a row, 15 s of pauses, after which those in line are sent away for as long as the pause lasts: an outage
+is known by then, and `check` must not wait it out request by request."""
+SHORTEST_WAIT_S = 0.001
+"""The shortest wait for a limit, s: less is a rounding error, which would not move a clock on at all."""
 RUNS_PER_PLACE = 2
 """Runs that ask at once for each request in flight. More would only hold half-finished runs in memory; fewer would let
 places stand empty while a run measures its replies."""
@@ -60,7 +70,8 @@ class Gate:
 
     Places adapt: from ``START`` one more with every reply until the first overload, which halves them; from then on one
     more with every roundful of replies. Only replies that come while half of the places are taken count, and of the
-    requests that are in flight at an overload only one halves.
+    requests that are in flight at an overload only one halves. After it nobody is let through for a while, whether the
+    endpoint says for how long or not: those in line would only be refused too.
 
     Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer
     Networks", 1989 (additive increase and multiplicative decrease are what converges to a fair share); RFC 5681,
@@ -87,22 +98,28 @@ class Gate:
         self._slow_start_to = concurrency
         self._n_sent = self._n_good = 0
         self._halved_at = -1
-        self._held_until = 0.0
+        self._held_until = self._paused_until = 0.0
+        self._n_overloads = 0
         self._n_waited = 0
         self._lines: dict[str, deque[_Waiter]] = {}
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = 0.0
         self._runs = asyncio.Semaphore(RUNS_PER_PLACE * concurrency)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the endpoint is to be left alone for now."""
+        return max(self._held_until, self._paused_until) > self.timing.now_s()
+
     @asynccontextmanager
-    async def run(self, deadline_s: float) -> AsyncIterator[float]:
+    async def run(self, deadline_s: float) -> AsyncIterator[Callable[[], float]]:
         """Wait for a run's turn, so that a thousand runs of one minute are not all half finished at once.
 
         Args:
             deadline_s: the run's; a wait that lasts so long ends without a turn, as nothing is left to ask in.
 
         Yields:
-            Seconds waited.
+            Seconds since the run was begun, the wait included.
         """
         since = self.timing.now_s()
         has_turn = False
@@ -112,7 +129,7 @@ class Gate:
         except TimeoutError:
             pass
         try:
-            yield self.timing.now_s() - since
+            yield lambda: self.timing.now_s() - since
         finally:
             if has_turn:
                 self._runs.release()
@@ -126,7 +143,7 @@ class Gate:
             left_s: seconds that its run has left.
 
         Raises:
-            Held: what holds it back lasts longer than that.
+            Held: what holds it back lasts longer than that, or the endpoint is overloaded for good.
         """
         admitted: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         self._n_waited += 1
@@ -156,6 +173,8 @@ class Gate:
         else:
             used = Cost(1, completion.input_tokens or 0, completion.output_tokens or 0)
             self.rates.settle(ticket.model, ticket.cost, used, told, canary_id=ticket.canary_id)
+        if ticket.number > self._halved_at:
+            self._n_overloads = 0
         if 2 * self.in_flight >= self.allowed and self.allowed < self.most:
             self._n_good += 1
             if self.allowed < self._slow_start_to or self._n_good >= self.allowed:
@@ -165,12 +184,16 @@ class Gate:
     def failed(self, ticket: Ticket, error: ProviderError | None, *, now: datetime) -> None:
         """End a ticket whose request failed; None when it was broken off on our side."""
         told = told_by(error.headers, at=now) if error is not None and error.headers else ()
-        # Whoever says no has used no tokens; whoever says nothing may have.
-        said_no = error is not None and not isinstance(error, ProviderTimeout | ReplyUnreadable)
-        self.rates.settle(ticket.model, ticket.cost, Cost() if said_no else ticket.cost, told)
+        is_overload = error is not None and (isinstance(error, RateLimited) or error.is_overload)
+        # Whoever says no has used no tokens; whoever says nothing, or says it in the middle of a reply, may have.
+        said_no = (
+            error is not None and not error.reply_began and not isinstance(error, ProviderTimeout | ReplyUnreadable)
+        )
+        used = Cost() if said_no else ticket.cost
+        self.rates.settle(ticket.model, ticket.cost, used, told, is_refusal=is_overload)
         if error is not None:
-            if isinstance(error, RateLimited) or error.is_overload:
-                self._halve(ticket)
+            if is_overload:
+                self._overloaded(ticket)
             if error.retryable and error.retry_after_s is not None:
                 hold_s = min(error.retry_after_s, LONGEST_HOLD_S)
                 self._held_until = max(self._held_until, self.timing.now_s() + hold_s)
@@ -193,7 +216,7 @@ class Gate:
             if waiter.admitted.done():
                 continue  # it gave up
             if wait_s > 0:
-                waiter.admitted.set_exception(Held(f"{reason} leaves no time for it"))
+                waiter.admitted.set_exception(Held(reason if wait_s == math.inf else f"{reason} leaves no time for it"))
                 continue
             self.in_flight += 1
             self._n_sent += 1
@@ -202,6 +225,7 @@ class Gate:
         self._look_again_in(min(waits.values(), default=None))
 
     def _look_again_in(self, wait_s: float | None) -> None:
+        wait_s = None if wait_s is None else max(wait_s, SHORTEST_WAIT_S)
         due = None if wait_s is None else self.timing.now_s() + wait_s
         if self._alarm is not None and (due is None or due < self._alarm_at):
             self._alarm.cancel()
@@ -216,15 +240,23 @@ class Gate:
         self._dispatch()
 
     def _wait(self, model: str, cost: Cost) -> tuple[float, str]:
-        wait_s, reason = self.rates.wait_s(model, cost)
-        held_s = self._held_until - self.timing.now_s()
-        if held_s > wait_s:
-            return held_s, f"the endpoint's wish to be left alone for another {held_s:.0f} s"
-        return wait_s, reason
+        now = self.timing.now_s()
+        held_s, paused_s = self._held_until - now, self._paused_until - now
+        if paused_s > 0 and self._n_overloads >= GIVEN_UP_AFTER:
+            return math.inf, f"the endpoint was overloaded {self._n_overloads} times in a row"
+        return max(
+            self.rates.wait_s(model, cost),
+            (held_s, f"the endpoint's wish to be left alone for another {held_s:.0f} s"),
+            (paused_s, f"a pause of another {paused_s:.0f} s for an overloaded endpoint"),
+        )
 
-    def _halve(self, ticket: Ticket) -> None:
+    def _overloaded(self, ticket: Ticket) -> None:
         if ticket.number <= self._halved_at:
             return  # it was sent before the last halving could tell
+        # The exponent is bounded: a float overflows at the thousandth overload.
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._n_overloads, 16))
+        self._paused_until = self.timing.now_s() + pause_s
+        self._n_overloads += 1
         self._halved_at, self._n_good = self._n_sent, 0
         self.allowed = self._slow_start_to = max(1, self.allowed // 2)
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from driftwatch.domain import Canary, Target
 from driftwatch.replay.headers import Told, Unit
+from driftwatch.replay.quotas import Cost, Quotas
 
-LONGEST_HINT_S = 90.0
-"""The longest wait for what a header tells, s: limits by the minute are kept to, those by the day are left to a 429,
-so that one wrong header cannot stop a watch. Source: draft-ietf-httpapi-ratelimit-headers-10, section 6, by which what
-the headers tell is no promise."""
+LONGEST_DEBT_S = 60.0
+"""The most that a bucket may be in debt, as seconds of its rate: no endpoint answers a request that is larger than a
+minute's limit, so a count beyond it is a mistake, and must not shut a gate for days."""
 CHARS_PER_TOKEN = 4
 """For a canary that was never answered. Source: OpenAI, "What are tokens", https://help.openai.com/articles/4936856."""
 FIRST_OUTPUT_TOKENS = 256
@@ -32,29 +32,10 @@ class Limits:
     """Input and output together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one request uses."""
-
-    requests: int = 1
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-    def of(self, unit: Unit) -> float:
-        """The part that a limit counts."""
-        match unit:
-            case Unit.REQUESTS:
-                return self.requests
-            case Unit.INPUT:
-                return self.input_tokens
-            case Unit.OUTPUT:
-                return self.output_tokens
-            case Unit.TOKENS:
-                return self.input_tokens + self.output_tokens
-
-
 class Bucket:
     """A token bucket that may go into debt: what turns out dearer than expected delays what follows.
+
+    No amount counts for more than the bucket holds or ``LONGEST_DEBT_S`` bring, and no debt is larger.
 
     Args:
         per_s: units that flow in each second.
@@ -65,16 +46,18 @@ class Bucket:
     def __init__(self, per_s: float, capacity: float, now_s: Callable[[], float]) -> None:
         self._per_s, self._capacity, self._now_s = per_s, capacity, now_s
         self._level, self._at = capacity, now_s()
+        self._most = max(capacity, LONGEST_DEBT_S * per_s)
 
     def wait_s(self, amount: float) -> float:
         """Seconds until so much may be taken; more than the bucket holds may be taken when it is full."""
         self._fill()
         return max(0.0, min(amount, self._capacity) - self._level) / self._per_s
 
-    def take(self, amount: float) -> None:
-        """Take, whatever is left; a negative amount gives back."""
+    def take(self, amount: float, *, instead_of: float = 0.0) -> None:
+        """Take, whatever is left, and give back what was taken before in its place."""
         self._fill()
-        self._level = min(self._capacity, self._level - amount)
+        level = self._level - min(amount, self._most) + min(instead_of, self._most)
+        self._level = max(-self._most, min(self._capacity, level))
 
     def _fill(self) -> None:
         now = self._now_s()
@@ -89,31 +72,6 @@ def per_minute(amount: float, now_s: Callable[[], float]) -> Bucket:
     requests/minute may be enforced as 1,000 requests/second"; 2026-11.
     """
     return Bucket(amount / 60, max(1.0, amount / 60), now_s)
-
-
-class _Quota:
-    """One limit that the endpoint tells, counted on between two responses."""
-
-    def __init__(self, told: Told, level: float, now: float) -> None:
-        self.unit = told.unit
-        self._level, self._at, self._reset_at = level, now, now + told.reset_s
-        self._whole = told.limit
-        used = (told.limit or 0.0) - told.remaining
-        self._per_s = used / told.reset_s if told.is_gradual and used > 0 and told.reset_s > 0 else 0.0
-
-    def wait_s(self, amount: float, now: float) -> float:
-        if now >= self._reset_at:
-            return 0.0  # it is whole again, or nobody knows better until the next response
-        wanted = amount if self._whole is None else min(amount, self._whole)
-        missing = wanted - self._level - (now - self._at) * self._per_s
-        if missing <= 0:
-            return 0.0
-        until_reset_s = self._reset_at - now
-        wait_s = min(missing / self._per_s, until_reset_s) if self._per_s else until_reset_s
-        return wait_s if wait_s <= LONGEST_HINT_S else 0.0
-
-    def take(self, amount: float) -> None:
-        self._level -= amount
 
 
 class Rates:
@@ -133,7 +91,7 @@ class Rates:
         if limits.tokens_per_minute is not None:
             sentence = f"{limits.tokens_per_minute:g} tokens a minute"
             self._ours.append((Unit.TOKENS, per_minute(limits.tokens_per_minute, now_s), sentence))
-        self._theirs: dict[str, dict[str, _Quota]] = {}
+        self._theirs: defaultdict[str, Quotas] = defaultdict(Quotas)
         self._in_flight: defaultdict[str, Counter[Unit]] = defaultdict(Counter)
         self._seen: dict[tuple[str, str], Cost] = {}
 
@@ -153,31 +111,32 @@ class Rates:
         longest = (0.0, "")
         for unit, bucket, sentence in self._ours:
             longest = max(longest, (bucket.wait_s(cost.of(unit)), f"the configured limit of {sentence}"))
-        theirs = self._theirs.get(model)
-        if theirs:
-            now = self._now_s()
-            for name, quota in theirs.items():
-                wait_s = quota.wait_s(cost.of(quota.unit), now)
-                longest = max(longest, (wait_s, f"the endpoint's own limit ({name})"))
-        return longest
+        return max(longest, self._theirs[model].wait_s(cost, self._now_s()))
 
     def take(self, model: str, cost: Cost) -> None:
         """Count a request that is about to be sent."""
         for unit, bucket, _ in self._ours:
             bucket.take(cost.of(unit))
-        for quota in self._theirs.get(model, {}).values():
-            quota.take(cost.of(quota.unit))
+        self._theirs[model].take(cost)
         self._count(model, cost, 1)
 
     def give_back(self, model: str, cost: Cost) -> None:
         """Undo ``take`` for a request that was not sent after all."""
         self._count(model, cost, -1)
         for unit, bucket, _ in self._ours:
-            bucket.take(-cost.of(unit))
-        for quota in self._theirs.get(model, {}).values():
-            quota.take(-cost.of(quota.unit))
+            bucket.take(0, instead_of=cost.of(unit))
+        self._theirs[model].take(cost, times=-1)
 
-    def settle(self, model: str, cost: Cost, used: Cost, told: Sequence[Told], *, canary_id: str | None = None) -> None:
+    def settle(
+        self,
+        model: str,
+        cost: Cost,
+        used: Cost,
+        told: Sequence[Told],
+        *,
+        canary_id: str | None = None,
+        is_refusal: bool = False,
+    ) -> None:
         """Count a request that has come to an end.
 
         Args:
@@ -186,18 +145,14 @@ class Rates:
             used: what it used.
             told: by the response; none for a response that tells nothing.
             canary_id: what was asked, if the next such request will use the same.
+            is_refusal: whether the endpoint wants fewer requests.
         """
         self._count(model, cost, -1)
         if canary_id is not None:
             self._seen[model, canary_id] = used
         for unit, bucket, _ in self._ours:
-            bucket.take(used.of(unit) - cost.of(unit))
-        if told:
-            now = self._now_s()
-            theirs = self._theirs.setdefault(model, {})
-            for one in told:
-                # The endpoint may not have counted what was in flight when it answered.
-                theirs[one.name] = _Quota(one, one.remaining - self._in_flight[model][one.unit], now)
+            bucket.take(used.of(unit), instead_of=cost.of(unit))
+        self._theirs[model].learn(told, self._in_flight[model], now=self._now_s(), is_refusal=is_refusal)
 
     def _count(self, model: str, cost: Cost, times: int) -> None:
         in_flight = self._in_flight[model]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from driftwatch.domain import State
+from driftwatch.domain import Purpose, Spending, State
 from driftwatch.errors import ConfigError
 
 
@@ -57,6 +57,68 @@ def test_a_paused_target_is_looked_at_again_when_its_period_ends(place, simulate
     app = place.app({"a": paid(simulated, requests_per_month=4)})
     following = place.use(app, lambda: tick(app, place, hours=3))
     assert following.isoformat() == "2021-04-01T00:00:00+00:00"
+
+
+def leave_claimed(app, place, *, target: str = "a", requests: int):
+    """What a process leaves that is killed while it asks."""
+    at = place.clock.now() - timedelta(minutes=10)
+    baseline = app.store.start_baseline(
+        target=target,
+        series_key="0" * 16,
+        author="ana",
+        reason="first",
+        at=at,
+        anchors_wanted=2,
+        calibration_wanted=20,
+    )
+    return app.store.claim_run(
+        target=target,
+        scheduled_at=at,
+        purpose=Purpose.ANCHOR,
+        baseline_id=baseline.id,
+        at=at,
+        reserved=Spending(requests=requests),
+    )
+
+
+def test_a_killed_run_is_waited_for_no_longer_than_a_run_can_take(place, simulated, logs):
+    app = place.app({"a": paid(simulated, requests_per_day=6)})
+    leave_claimed(app, place, requests=6)
+
+    async def work():
+        await tick(app, place, hours=1)
+        early = (told(logs), dict(app.health().paused))
+        following = await tick(app, place, hours=2)
+        return early, following, dict(app.health().paused)
+
+    early, following, late = place.use(app, work)
+    assert early == ([], {}), "it may be under way in another process"
+    assert told(logs) == [("a", "targets.a.budget.requests_per_day")]
+    assert late["a"].startswith("paused by its budget until Tue 2 Mar 00:00 UTC: 6 requests of 6 requests a day are")
+    assert following.isoformat() == "2021-03-02T00:00:00+00:00"
+
+
+def test_who_waits_for_others_longer_than_a_run_of_its_own_is_told_of_once_and_goes_on_by_itself(
+    place, simulated, logs
+):
+    app = place.app({"a": simulated}, "budget: {requests_per_day: 6}")
+    # Not in this config: how long its runs take is not known, so nobody here may give it up.
+    other = leave_claimed(app, place, target="elsewhere", requests=6)
+
+    async def work():
+        seen = []
+        for _ in range(4):
+            await tick(app, place, hours=1)
+            seen.append(list(app.health().paused.values()))
+        app.store.record_measurement(other.id, completions=(), scores=(), finished_at=place.clock.now(), cost_usd=None)
+        await tick(app, place, hours=1)
+        return [*seen, list(app.health().paused.values())], app.store.runs("a")
+
+    seen, made = place.use(app, work)
+    assert [len(those) for those in seen] == [0, 1, 1, 1, 0]
+    assert seen[1][0].startswith("waits for runs under way: 6 requests of all targets of 6 requests a day are spent or")
+    assert told(logs) == told(logs, "budget.resumed") == [("a", "budget.requests_per_day")]
+    assert len(made) == 1
 
 
 def test_the_others_run_while_one_is_paused(place, simulated):

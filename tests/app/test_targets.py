@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from driftwatch.app import build_targets, upcoming
@@ -104,7 +106,7 @@ def test_targets_of_one_endpoint_share_the_requests_in_flight_of_the_most_carefu
     assert gates["a"].most == 2
 
 
-def test_another_key_or_other_options_have_a_gate_of_their_own(place, local, monkeypatch):
+def test_another_key_has_a_gate_of_its_own_and_another_header_none(place, local, monkeypatch):
     monkeypatch.setenv("KEY_A", "a")
     monkeypatch.setenv("KEY_B", "b")
     app = place.app(
@@ -112,13 +114,66 @@ def test_another_key_or_other_options_have_a_gate_of_their_own(place, local, mon
             "a": {**local, "api_key_env": "KEY_A"},
             "also-a": {**local, "api_key_env": "KEY_A", "timeout": "5s"},
             "b": {**local, "api_key_env": "KEY_B"},
-            "c": {**local, "api_key_env": "KEY_A", "headers": {"X-Organisation": "KEY_B"}},
+            "still-a": {**local, "api_key_env": "KEY_A", "headers": {"X-Feature": "KEY_B"}},
         }
     )
     gates = {name: line.gate for name, line in app.lines.items()}
     app.store.close()
-    assert gates["a"] is gates["also-a"]
-    assert len({id(gate) for gate in gates.values()}) == 3
+    assert gates["a"] is gates["also-a"] is gates["still-a"]
+    assert gates["a"] is not gates["b"]
+
+
+def test_headers_tell_keys_apart_where_there_is_no_other(place, local, monkeypatch):
+    monkeypatch.setenv("KEY_A", "a")
+    monkeypatch.setenv("KEY_B", "b")
+    app = place.app({"a": {**local, "headers": {"X-Key": "KEY_A"}}, "b": {**local, "headers": {"X-Key": "KEY_B"}}})
+    gates = {name: line.gate for name, line in app.lines.items()}
+    app.store.close()
+    assert gates["a"] is not gates["b"]
+
+
+@pytest.mark.parametrize(
+    ("common", "one", "other", "is_shared"),
+    [
+        ({"provider": "anthropic", "api_key_env": "KEY_A"}, {}, {"api_version": "2023-06-01"}, True),
+        ({"provider": "openrouter", "api_key_env": "KEY_A"}, {"upstream": "a"}, {"upstream": "b"}, True),
+        ({"provider": "bedrock"}, {"region": "eu-central-1"}, {"region": "us-east-1"}, False),
+        ({"provider": "bedrock"}, {"profile": "a"}, {"profile": "b"}, False),
+        ({"provider": "vertex"}, {"project": "a"}, {"project": "b"}, False),
+        ({"provider": "vertex"}, {"project": "a"}, {"project": "a", "location": "europe-west4"}, False),
+    ],
+)
+def test_options_that_choose_the_account_or_the_endpoint_divide_and_others_do_not(
+    place, common, one, other, is_shared, monkeypatch
+):
+    (place.root / "aws").write_text("[profile a]\nregion = eu-central-1\n[profile b]\nregion = eu-central-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(place.root / "aws"))
+    monkeypatch.setenv("KEY_A", "a")
+    app = place.app(
+        {"one": {**common, "model": "m", "options": one}, "two": {**common, "model": "m", "options": other}}
+    )
+    gates = [line.gate for line in app.lines.values()]
+    app.store.close()
+    assert (gates[0] is gates[1]) is is_shared
+
+
+def test_a_connection_that_cannot_be_closed_leaves_no_other_open(place, local, monkeypatch):
+    app = place.app({"a": local, "b": {**local, "timeout": "5s"}, "c": {**local, "timeout": "6s"}})
+    closed = []
+
+    def breaks(name):
+        async def aclose():
+            closed.append(name)
+            raise RuntimeError("torn")
+
+        return aclose
+
+    for name, line in app.lines.items():
+        monkeypatch.setattr(line.provider, "aclose", breaks(name))
+    with pytest.raises(RuntimeError, match="torn"):
+        asyncio.run(app._lines.close())
+    app.store.close()
+    assert sorted(closed) == ["a", "b", "c"]
 
 
 def test_targets_of_one_endpoint_share_the_strictest_of_their_limits(place, local):

@@ -11,7 +11,15 @@ from driftwatch.clock import SimulatedClock, stopwatch
 from driftwatch.domain import Completion, Outcome
 from driftwatch.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable, RateLimited
 from driftwatch.replay import Gate, Limits, SimulatedTime
-from driftwatch.replay.gate import LONGEST_HOLD_S, RUNS_PER_PLACE, START, Held
+from driftwatch.replay.gate import (
+    FIRST_PAUSE_S,
+    GIVEN_UP_AFTER,
+    LONGEST_HOLD_S,
+    LONGEST_PAUSE_S,
+    RUNS_PER_PLACE,
+    START,
+    Held,
+)
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -108,10 +116,11 @@ async def test_requests_in_flight_together_halve_it_once(drive):
     assert driver.gate.allowed == 2
 
 
-async def test_it_never_shuts_for_good(drive):
+async def test_it_never_shuts_for_good(drive, fake_time):
     driver = drive(8)
     for _ in range(10):
         driver.fail(OVERLOADS[0], *await driver.send())
+        fake_time.t += LONGEST_PAUSE_S
     assert driver.gate.allowed == 1
     driver.answer(*await driver.send())
     assert driver.gate.allowed == 2
@@ -214,6 +223,69 @@ async def test_a_retry_after_of_what_is_not_retried_holds_nobody(drive, fake_tim
     assert fake_time.slept == []
 
 
+# ---------------------------------------------------------------- overloads without one
+
+
+@pytest.mark.parametrize("error", [*OVERLOADS, busy(0)])
+async def test_an_overload_that_says_nothing_shuts_it_for_everybody_and_longer_each_time(error, drive, fake_time):
+    driver = drive()
+    waited = []
+    for _ in range(GIVEN_UP_AFTER - 1):
+        driver.fail(error, *await driver.send())
+        assert driver.gate.is_held
+        began = fake_time.t
+        driver.gate.give_back(*await driver.send())
+        waited.append(fake_time.t - began)
+    assert waited == [1, 2, 4, 8]
+    assert waited[0] == FIRST_PAUSE_S
+    assert not driver.gate.is_held
+
+
+async def test_after_overloads_in_a_row_those_in_line_are_sent_away_until_the_pause_is_over(drive, fake_time):
+    driver = drive()
+    for _ in range(GIVEN_UP_AFTER - 1):
+        driver.fail(OVERLOADS[0], *await driver.send())
+    driver.fail(OVERLOADS[0], *await driver.send())
+    for _ in range(2):
+        with pytest.raises(Held, match=r"^the endpoint was overloaded \d times in a row$"):
+            await driver.send()
+        fake_time.t += LONGEST_PAUSE_S
+        # An outage costs one request a pause, and its end is found by one.
+        (asked,) = await driver.send()
+        driver.fail(OVERLOADS[0], asked)
+    fake_time.t += LONGEST_PAUSE_S
+    driver.answer(*await driver.send())
+    assert len(await driver.send(2)) == 2
+
+
+async def test_a_reply_makes_the_next_pause_short_again_unless_it_was_sent_before_the_overload(drive, fake_time):
+    driver = drive()
+    first, second, third = await driver.send(3)
+    driver.fail(OVERLOADS[0], first, second)
+    driver.answer(third)
+    driver.fail(OVERLOADS[0], *await driver.send())
+    (fourth,) = await driver.send()
+    assert fake_time.slept == [1, 2], "the two in flight together are one overload"
+    driver.answer(fourth)
+    driver.fail(OVERLOADS[0], *await driver.send())
+    await driver.send()
+    assert fake_time.slept == [1, 2, 1]
+
+
+async def test_a_pause_beyond_its_run_is_named_for_what_it_is(drive):
+    driver = drive()
+    driver.fail(OVERLOADS[0], *await driver.send())
+    with pytest.raises(Held, match="a pause of another 1 s for an overloaded endpoint"):
+        await driver.send(left_s=0.5)
+
+
+async def test_other_failures_pause_nobody(drive, fake_time):
+    driver = drive()
+    driver.fail(ProviderUnavailable("500", outcome=Outcome.UNAVAILABLE), *await driver.send())
+    await driver.send()
+    assert (fake_time.slept, driver.gate.is_held) == ([], False)
+
+
 # ---------------------------------------------------------------- rates
 
 
@@ -277,12 +349,23 @@ async def test_an_endpoint_that_counts_no_tokens_is_limited_by_what_was_expected
 
 
 async def test_a_request_that_was_refused_costs_no_tokens_and_one_that_timed_out_may_have(drive, fake_time):
-    for error, waits in [(busy(0), False), (ProviderTimeout("slow", outcome=Outcome.TIMEOUT), True)]:
+    down = ProviderUnavailable("500", outcome=Outcome.UNAVAILABLE)
+    broken_off = ProviderUnavailable("500", outcome=Outcome.UNAVAILABLE)
+    broken_off.reply_began = True
+    for error, waits in [(down, False), (broken_off, True), (ProviderTimeout("slow", outcome=Outcome.TIMEOUT), True)]:
         driver = drive(8, tokens_per_minute=60)
         slept = len(fake_time.slept)
         driver.fail(error, *await driver.send())
         await driver.send()
         assert (len(fake_time.slept) > slept) is waits
+
+
+async def test_one_absurd_count_of_tokens_does_not_shut_it_for_days(drive, fake_time):
+    driver = drive(8, tokens_per_minute=100_000)
+    driver.answer(*await driver.send(), input_tokens=2**31 - 1, output_tokens=5)
+    began = fake_time.t
+    driver.answer(*await driver.send(), input_tokens=9, output_tokens=5)
+    assert fake_time.t - began <= 62
 
 
 # ---------------------------------------------------------------- runs
@@ -302,6 +385,12 @@ async def test_only_so_many_runs_are_half_finished_at_once(drive):
 
     await asyncio.gather(*(run() for _ in range(50)))
     assert most == 2 * RUNS_PER_PLACE
+
+
+async def test_a_run_knows_how_long_ago_it_was_begun(drive, fake_time):
+    async with drive(1).gate.run(60.0) as elapsed_s:
+        await fake_time.sleep(7)
+        assert elapsed_s() == 7
 
 
 async def test_a_run_whose_turn_does_not_come_goes_on_without_one(drive):
@@ -327,6 +416,17 @@ async def test_simulated_waits_pass_at_once_and_move_the_gate_s_own_time(target)
     assert clock.now() == AT
     clock.jump(AT + timedelta(hours=1))
     assert timing.now_s() - began == 4200
+
+
+@pytest.mark.parametrize("per_minute", [60, 97, 100, 120, 600])
+async def test_no_rounding_error_makes_a_simulation_wait_for_ever(per_minute, target):
+    timing = SimulatedTime(SimulatedClock(AT))
+    began = timing.now_s()
+    driver = Driver(Gate(1, limits=Limits(requests_per_minute=per_minute), timing=timing), target)
+    async with asyncio.timeout(20):
+        for _ in range(1000):
+            driver.answer(*await driver.send())
+    assert timing.now_s() - began == pytest.approx(1000 * 60 / per_minute, rel=0.02)
 
 
 async def test_in_real_time_a_hold_is_slept_through(target):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from driftwatch.domain import Canary, Message, Target
 from driftwatch.replay.headers import Told, Unit
-from driftwatch.replay.rates import FIRST_OUTPUT_TOKENS, LONGEST_HINT_S, Bucket, Cost, Limits, Rates
+from driftwatch.replay.quotas import DOUBTED_AFTER, LONGEST_HINT_S, MOST_QUOTAS, Cost
+from driftwatch.replay.rates import FIRST_OUTPUT_TOKENS, LONGEST_DEBT_S, Bucket, Limits, Rates
 
 
 class Clock:
@@ -53,6 +56,17 @@ def test_more_than_a_bucket_holds_may_be_taken_when_it_is_full_and_is_paid_for_a
     assert bucket.wait_s(20) == 0
     bucket.take(20)
     assert bucket.wait_s(1) == pytest.approx(16.0)
+
+
+def test_a_mistaken_count_costs_a_minute_and_is_given_back_as_it_was_taken(clock):
+    bucket = Bucket(100.0, 100.0, clock)
+    for _ in range(3):
+        bucket.take(2**31 - 1)
+    assert bucket.wait_s(0) == pytest.approx(LONGEST_DEBT_S)
+    clock.t += LONGEST_DEBT_S + 1
+    bucket.take(2**31 - 1)
+    bucket.take(50, instead_of=2**31 - 1)
+    assert bucket.wait_s(100) == pytest.approx(0.5)
 
 
 # ---------------------------------------------------------------- as configured
@@ -166,6 +180,61 @@ def test_each_limit_counts_its_own_unit(unit, waits, clock):
 def test_a_request_larger_than_the_whole_limit_goes_out_when_it_is_whole(clock):
     rates = learned(clock, told(100, 30, unit=Unit.TOKENS, limit=100))
     assert rates.wait_s("m", Cost(1, 5000, 0))[0] == 0
+
+
+def settle(rates, *tellings, **how):
+    rates.take("m", Cost())
+    rates.settle("m", Cost(), Cost(), tellings, **how)
+
+
+def test_limits_that_are_over_are_forgotten_and_no_more_are_kept_than_vendors_tell(clock):
+    rates = Rates(Limits(), clock)
+    for response in range(100):
+        settle(rates, *(replace(told(9, 1), name=f"{response}-{n}") for n in range(9)))
+    assert len(rates._theirs["m"]) == MOST_QUOTAS
+    clock.t += 1
+    settle(rates, told(9, 1))
+    assert len(rates._theirs["m"]) == 1
+
+
+def empty_windows(rates, clock, n):
+    """So many times: a wait until the limit is whole, and a reply that says that nothing is left."""
+    for _ in range(n):
+        wait_s, _ = rates.wait_s("m", Cost())
+        assert wait_s == pytest.approx(60)
+        clock.t += wait_s
+        settle(rates, told(0, 60, limit=None))
+
+
+def test_a_limit_that_is_told_to_be_used_up_by_every_reply_is_soon_waited_for_no_more(clock):
+    rates = learned(clock, told(0, 60, limit=None))
+    empty_windows(rates, clock, DOUBTED_AFTER)
+    for _ in range(100):
+        assert rates.wait_s("m", Cost())[0] == 0
+        settle(rates, told(0, 60, limit=None))
+        settle(rates)  # a failure without headers changes nothing
+
+
+def test_replies_of_one_window_raise_no_doubt_however_many_say_that_nothing_is_left(clock):
+    rates = learned(clock, told(0, 60, limit=None))
+    for _ in range(3 * DOUBTED_AFTER):
+        settle(rates, told(0, 60, limit=None))
+    assert rates.wait_s("m", Cost())[0] == pytest.approx(60)
+
+
+def test_a_limit_that_was_doubted_and_proves_right_is_believed_from_then_on(clock):
+    rates = learned(clock, told(0, 60, limit=None))
+    empty_windows(rates, clock, DOUBTED_AFTER)
+    settle(rates, is_refusal=True)
+    empty_windows(rates, clock, 3 * DOUBTED_AFTER)
+
+
+def test_a_limit_that_was_not_empty_all_along_is_no_mistake(clock):
+    rates = learned(clock, told(0, 60, limit=None))
+    for _ in range(3):
+        empty_windows(rates, clock, DOUBTED_AFTER - 1)
+        settle(rates, told(5, 60, limit=None))
+        settle(rates, told(0, 60, limit=None))
 
 
 # ---------------------------------------------------------------- what a request will use

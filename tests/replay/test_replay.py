@@ -227,7 +227,7 @@ async def test_the_latency_of_a_failure_does_not_include_our_own_waiting(run, pu
 
 
 async def test_retry_after_is_kept_to_against_a_real_server(run, target) -> None:
-    answers = [b"HTTP/1.1 429 Slow\r\nretry-after: 0.2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]
+    answers = [b"HTTP/1.1 429 Slow\r\nretry-after: 1.5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]
     body = b'{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}'
     fine = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
     asked_at: list[float] = []
@@ -248,7 +248,7 @@ async def test_retry_after_is_kept_to_against_a_real_server(run, target) -> None
         await provider.aclose()
 
     assert (got.outcome, got.attempts, got.text) == (Outcome.OK, 2, "hello")
-    assert 0.2 <= asked_at[1] - asked_at[0] < 0.7
+    assert asked_at[1] - asked_at[0] >= 1.5
 
 
 # ---------------------------------------------------------------- bugs

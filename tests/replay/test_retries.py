@@ -68,22 +68,23 @@ RETRYABLE = [
 
 
 @pytest.mark.parametrize("error", RETRYABLE)
-async def test_a_transport_failure_is_asked_again_and_the_attempts_are_counted(error, run, puppet):
+async def test_a_transport_failure_is_asked_again_and_the_attempts_are_counted(error, run, target, puppet):
     async def twice(canary, repeat, attempt):
         if attempt <= 2:
             raise error
 
     generous = RetryPolicy(attempts=3, least=100)
+    alone = replace(target, canaries=target.canaries[:1])  # several would make it an outage
     puppet.behave = twice
-    recovered = await run(retry=generous)
+    recovered = await run(retry=generous, target=alone)
     puppet.behave = always(error)
     puppet.asked.clear()
-    given_up = await run(retry=generous)
+    given_up = await run(retry=generous, target=alone)
 
     assert tell(recovered) == {(Outcome.OK, 3)}
     assert tell(given_up) == {(error.outcome, 3)}
     assert {c.error for c in given_up} == {str(error)}
-    assert len(puppet.asked) == 18
+    assert len(puppet.asked) == 3
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 5])
@@ -104,6 +105,13 @@ async def test_no_request_is_sent_more_often_than_its_attempts(attempts, run, pu
 async def test_what_asking_again_does_not_change_is_asked_once(error, run, puppet):
     puppet.behave = always(error)
     assert tell(await run()) == {(error.outcome, 1)}
+
+
+async def test_a_reply_that_had_begun_is_not_paid_for_twice(run, puppet):
+    overloaded = ProviderUnavailable("overloaded", outcome=Outcome.UNAVAILABLE, is_overload=True)
+    overloaded.reply_began = True
+    puppet.behave = always(overloaded)
+    assert tell(await run()) == {(Outcome.UNAVAILABLE, 1)}
 
 
 async def test_a_failure_keeps_the_request_id_and_the_headers_of_its_last_attempt(run, puppet):
@@ -204,6 +212,35 @@ async def test_one_target_s_retry_after_holds_back_the_others_of_its_gate(run, t
     await run(gate=gate, target=replace(target, canaries=target.canaries[:1]), retry=RetryPolicy(attempts=1))
     await run(gate=gate, target=replace(target, name="other", canaries=target.canaries[:1]))
     assert sent == [0, 120]
+
+
+@pytest.mark.parametrize("asked_for_s", [0.0, 0.01])
+async def test_an_endpoint_that_asks_for_no_wait_is_not_asked_again_at_once(
+    asked_for_s, run, target, puppet, fake_time
+):
+    unavailable = ProviderUnavailable("503", outcome=Outcome.UNAVAILABLE, retry_after_s=asked_for_s)
+    puppet.behave = always(unavailable)
+    await run(target=replace(target, canaries=target.canaries[:1]))
+    first, second = (wait_s for wait_s in fake_time.slept if wait_s > asked_for_s)
+    assert FIRST_WAIT_S / 2 <= first <= FIRST_WAIT_S <= second <= 2 * FIRST_WAIT_S
+
+
+async def test_few_are_refused_by_an_endpoint_that_counts_by_the_second_and_says_nothing(
+    run, target, puppet, fake_time
+):
+    level, since = 5.0, fake_time.t
+
+    async def limit(*_):
+        nonlocal level, since
+        level, since = min(5.0, level + 5 * (fake_time.t - since)), fake_time.t
+        if level < 1:
+            raise limited()
+        level -= 1
+        await fake_time.sleep(0.2)
+
+    puppet.behave = limit
+    got = await run(target=replace(target, repeats=10))
+    assert sum(not c.is_ok for c in got) <= 0.1 * len(got)
 
 
 async def test_the_back_off_doubles_and_never_passes_its_bound():
@@ -308,6 +345,16 @@ async def test_a_refusal_leaves_the_gate_as_it_was(run, gate):
     await run(allowance=Purse(0))
     assert gate.in_flight == 0
     assert all(c.is_ok for c in await run())
+
+
+async def test_an_allowance_that_breaks_leaves_no_place_taken(run, gate):
+    class Broken(Purse):
+        def take(self, _canary):
+            raise RuntimeError("no ledger")
+
+    got = await run(allowance=Broken(9))
+    assert {c.outcome for c in got} == {Outcome.MALFORMED}
+    assert gate.in_flight == 0
 
 
 async def test_an_error_of_the_allowance_ends_the_run(run, puppet):
