@@ -112,7 +112,7 @@ class App:
             failure_threshold=settings.failure_threshold,
             accounts={target.name: wiring.account(target, settings) for target in self.targets},
         )
-        self._pauses = Pauses()
+        self._pauses = Pauses(self.pipeline.longest)
         self._bursts = Bursts(self.store)
         self._in_flight: dict[str, tuple[Slot, asyncio.Task[None]]] = {}
         self._broken_off: dict[str, tuple[Slot, str]] = {}
@@ -185,7 +185,7 @@ class App:
 
     def paused(self) -> dict[str, Pause]:
         """Target name → why it is not asked for the time being, as far as this process has tried; from any thread."""
-        return self._pauses.standing(self.clock.now())
+        return self._pauses.worth_telling(self.clock.now())
 
     # ------------------------------------------------------------ what is due, once
 
@@ -223,7 +223,7 @@ class App:
             waiting = []
             for slot, verdict in zip(slots, verdicts, strict=True):
                 if isinstance(verdict, OverBudget):
-                    self._pauses.begin(verdict.pause)
+                    self._pauses.begin(verdict.pause, at)
                     waiting += [slot] if verdict.pause.is_passing else []
                 elif isinstance(verdict, BaseException):
                     trouble.append(verdict)
@@ -306,7 +306,7 @@ class App:
             await self._tell()
         except OverBudget as error:
             # The slot is not claimed: it is due as soon as it can be paid.
-            self._pauses.begin(error.pause)
+            self._pauses.begin(error.pause, at)
         except Exception as error:
             # One target's trouble must not end the watch over the others. A slot that was claimed stays a gap; one that
             # was not is still due at the next look.

@@ -323,6 +323,8 @@ class Completion:
     attempts: int = 1
     error: str | None = None
     """One sentence without secrets; None when the outcome is OK."""
+    reply_began: bool = False
+    """Of a failure: whether the model had begun to answer, so that it is billed. Known to its run, and not stored."""
     id: int | None = None
     """Given by the store."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -118,8 +118,8 @@ class Pipeline:
         line = self._lines[target.name]
         try:
             # Until it is judged: replies that wait to be measured are memory too.
-            async with line.gate.run(line.deadline_s) as waited_s:
-                await look(self._store, target, line.provider, at=at)
+            async with line.gate.run(line.deadline_s) as elapsed_s:
+                await look(self._store, target, line.provider, gate=line.gate, at=at)
                 completions = await replay(
                     asked,
                     line.provider,
@@ -127,7 +127,7 @@ class Pipeline:
                     gate=line.gate,
                     retry=line.retry,
                     deadline_s=line.deadline_s,
-                    waited_s=waited_s,
+                    waited_s=elapsed_s(),
                     repeats=grant.asks,
                     allowance=grant.purse,
                     on_completion=on_completion,
@@ -160,8 +160,7 @@ class Pipeline:
         """
         judged = 0
         for target in targets:
-            longest = timedelta(seconds=self._lines[target.name].deadline_s + CLAIM_GRACE_S)
-            self._store.interrupt_stale_runs(target.name, before=at - longest)
+            self._give_up_killed([target.name], at)
             baseline = self._store.current_baseline(target.name)
             if baseline is not None and baseline.series_key != self.series_key(target):
                 baseline = None
@@ -177,6 +176,10 @@ class Pipeline:
             if baseline is not None and baseline.state is BaselineState.COLLECTING:
                 self.arm(target, baseline, at)
         return judged
+
+    def longest(self, target: str) -> timedelta:
+        """How long after its beginning a run that is not measured was killed."""
+        return timedelta(seconds=self._lines[target].deadline_s + CLAIM_GRACE_S)
 
     def reference_for(self, target: Target, baseline: Baseline) -> Reference:
         """The baseline's anchors prepared for measuring, kept until another baseline takes its place.
@@ -220,6 +223,9 @@ class Pipeline:
         while True:
             grant = weigh(self._store, account, asked, asks, at=at, may_split=purpose is Purpose.ANCHOR)
             if isinstance(grant, Pause):
+                claimed = {run.target for run in self._store.runs(states=(RunState.CLAIMED,))}
+                if grant.is_passing and self._give_up_killed(claimed & self._lines.keys(), at):
+                    continue  # nobody waits for what was set aside for a run that was killed
                 raise OverBudget(grant)
             run = self._store.claim_run(
                 target=asked.name,
@@ -235,6 +241,10 @@ class Pipeline:
             if not grant.ceilings or self._store.runs(asked.name, since=scheduled_at, until=scheduled_at):
                 return None
             # Another run has meanwhile taken some of the room: there may be enough left all the same.
+
+    def _give_up_killed(self, targets: Iterable[str], at: datetime) -> int:
+        found = [(target, self.longest(target)) for target in targets]
+        return sum(self._store.interrupt_stale_runs(t, before=at - long, after=at + long) for t, long in found)
 
     def _measure_and_judge(
         self,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from driftwatch.alert.text import when
 from driftwatch.collecting import anchoring
-from driftwatch.domain import Baseline, BaselineState, Ceiling, RunState, Spending, Target
+from driftwatch.domain import Baseline, BaselineState, Ceiling, Completion, RunState, Spending, Target
 from driftwatch.errors import DriftwatchError
 from driftwatch.store import Store
 from driftwatch.usage import (
@@ -77,7 +77,7 @@ class Pause:
     again_at: datetime
     """When to look again."""
     is_passing: bool = False
-    """Whether there is room as soon as a run under way ends, which is no news."""
+    """Whether there is room as soon as a run under way ends, which is no news unless it lasts."""
 
     def holds(self, at: datetime) -> bool:
         """Whether it need not be looked at again."""
@@ -85,7 +85,9 @@ class Pause:
 
     def is_same(self, other: Pause | None) -> bool:
         """Whether somebody who was told of the other knows of this one."""
-        return other is not None and (self.cap, self.since, self.until) == (other.cap, other.since, other.until)
+        if other is None or self.is_passing is not other.is_passing:
+            return False
+        return (self.cap, self.since, self.until) == (other.cap, other.since, other.until)
 
     @property
     def sentence(self) -> str:
@@ -113,17 +115,30 @@ class OverBudget(DriftwatchError):
 
 
 class Pauses:
-    """Which targets this process knows to be paused; each pause is logged once."""
+    """Which targets this process knows to be paused; each pause is logged once.
 
-    def __init__(self) -> None:
+    Args:
+        longest: target name → how long one of its runs can take. A target that waits for longer than that for runs
+            under way is told of like any other pause.
+    """
+
+    def __init__(self, longest: Callable[[str], timedelta]) -> None:
+        self._longest = longest
         self._by_target: dict[str, Pause] = {}
+        self._told: dict[str, Pause] = {}
+        self._waiting_since: dict[str, datetime] = {}
+        """Of those whose pause is passing."""
 
-    def begin(self, pause: Pause) -> None:
+    def begin(self, pause: Pause, at: datetime) -> None:
         """A run was not begun."""
-        before = self._by_target.get(pause.target)
         self._by_target[pause.target] = pause
-        if pause.is_passing or pause.is_same(before):
+        if not pause.is_passing:
+            self._waiting_since.pop(pause.target, None)
+        elif at - self._waiting_since.setdefault(pause.target, at) < self._longest(pause.target):
             return
+        if pause.is_same(self._told.get(pause.target)):
+            return
+        self._told[pause.target] = pause
         log.warning(
             "budget.paused",
             target=pause.target,
@@ -137,13 +152,23 @@ class Pauses:
 
     def end(self, target: str) -> None:
         """A run was made."""
-        pause = self._by_target.pop(target, None)
-        if pause is not None and not pause.is_passing:
-            log.info("budget.resumed", target=target, cap=pause.cap.key)
+        self._by_target.pop(target, None)
+        self._waiting_since.pop(target, None)
+        told = self._told.pop(target, None)
+        if told is not None:
+            log.info("budget.resumed", target=target, cap=told.cap.key)
 
     def standing(self, at: datetime) -> dict[str, Pause]:
-        """Target name → its pause, of those that last; callable from any thread."""
+        """Target name → its pause, of those that need not be looked at again; callable from any thread."""
         return {pause.target: pause for pause in list(self._by_target.values()) if pause.holds(at)}
+
+    def worth_telling(self, at: datetime) -> dict[str, Pause]:
+        """As ``standing``, with those that have waited too long for runs under way; callable from any thread."""
+        pauses = list(self._by_target.values())
+        waiting = {
+            p.target: p for p in pauses if p.is_passing and p.is_same(self._told.get(p.target)) and at < p.again_at
+        }
+        return self.standing(at) | waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +206,7 @@ def weigh(
         return Grant(asks=asks)
     counts_tokens = any(cap.amount is not Amount.REQUESTS for cap in account.caps)
     expectation = Expectation(
-        target=target, price=account.price, measured=_measured(store, target.name) if counts_tokens else {}
+        target=target, price=account.price, measured=_measured(store, target) if counts_tokens else {}
     )
     states = [(cap, _used(store, cap, at)) for cap in account.caps]
     room = {cap: cap.limit if used is None else used.left for cap, used in states}
@@ -225,22 +250,27 @@ def _used(store: Store, cap: Cap, at: datetime) -> Used | None:
     return Used(cap=cap, spent=spent, since=since, until=until)
 
 
-def _measured(store: Store, target: str) -> dict[str, Tokens]:
-    baseline: Baseline | None = store.current_baseline(target)
+def _measured(store: Store, target: Target) -> dict[str, Tokens]:
+    baseline: Baseline | None = store.current_baseline(target.name)
     if baseline is None:
         return {}
     recent = store.runs(
-        target,
+        target.name,
         baseline_id=baseline.id,
         states=(RunState.MEASURED, RunState.JUDGED),
         limit=RECENT_RUNS,
         newest_first=True,
     )
     stored = store.completions([run.id for run in recent])
-    late = measured_tokens([completion for those in stored.values() for completion in those])
-    if set(late) >= set(store.anchors(baseline.id)):
-        return late
-    return measured_tokens([c for those in store.anchors(baseline.id).values() for c in those]) | late
+    late = _mean(target, stored.values())
+    anchors = store.anchors(baseline.id)
+    return late if set(late) >= set(anchors) else _mean(target, anchors.values()) | late
+
+
+def _mean(target: Target, stored: Iterable[Sequence[Completion]]) -> dict[str, Tokens]:
+    """Without the counts that nobody believes: one of them would make every run too dear for as long as it counts."""
+    unmeasured = Expectation(target=target, price=None, measured={})
+    return measured_tokens([c for those in stored for c in those if unmeasured.is_credible(c)])
 
 
 def _fits(needed: float, room: float) -> bool:

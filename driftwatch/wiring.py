@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from driftwatch import alert, usage
+from driftwatch.canaries.argument import ArgumentError
+from driftwatch.canaries.wire import validate_parameters
 from driftwatch.config import AlarmBudget, Settings, SlackReceiver, TargetSettings, read_secret, require_secret
 from driftwatch.detect.budget import threshold
 from driftwatch.domain import Canary, Json, Level, Target, Wire
@@ -39,8 +41,15 @@ def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tupl
     """One configured target, its threshold worked out from the alarm budget.
 
     Raises:
-        ConfigError: a budget in dollars cannot be kept, because nobody knows what the target charges.
+        ConfigError: a parameter is misspelt, or a budget in dollars cannot be kept, because nobody knows what the
+            target charges.
     """
+    try:
+        # None is not sent: it stands in for any value.
+        validate_parameters({key: value for key, value in wanted.parameters.items() if value is not None})
+    except ArgumentError as error:
+        path = ("targets", name, "parameters", *map(str, error.path))
+        raise settings.error_at(path, error.problem, instead=error.instead) from error
     budget = settings.alarm_budget
     built = Target(
         name=name,
@@ -96,7 +105,9 @@ def provider(watched: Target, settings: Settings, env: Mapping[str, str] | None)
     path = ("targets", watched.name)
     reached = connection(settings.targets[watched.name], env or {})
     if env is None:
-        reached = replace(reached, read_proxy=lambda: None)
+        # A key that is named counts as there: some wires choose by it how they prove who asks.
+        named = settings.targets[watched.name].api_key_env or settings.targets[watched.name].api_key_file
+        reached = replace(reached, read_proxy=lambda: None, read_key=lambda: "unread" if named else None)
     try:
         return PROVIDERS[watched.provider](reached)
     except ConfigError as error:

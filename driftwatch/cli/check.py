@@ -33,7 +33,7 @@ def check(
     now: bool = typer.Option(False, "--now", help="Run even when nothing is due."),
     output: Format = typer.Option(Format.TABLE, "--format", help="How to print."),
 ) -> None:
-    """Do what is due once, for cron and CI. Exit code 0 ok, 1 drift, 3 could not measure."""
+    """Do what is due once, for cron and CI. Exit code 0 ok, 1 drift or a tripwire that pages, 3 could not measure."""
     settings = load_settings(config)
     start_logging("warning", settings.log.format)
     names = pick_targets(settings, targets or ())
@@ -57,8 +57,11 @@ def check(
 
 
 def exit_code(standings: Sequence[Standing], *, any_paused: bool = False) -> int:
-    """1 when any target has drifted, else 3 when any could not be measured or is paused by its budget, else 0."""
+    """1 when any target drifted or tripped a wire that pages, else 3 when any is unmeasured or paused, else 0."""
     if any(found.state is not None and found.state.value == "drifted" for found in standings):
+        return DRIFT
+    tripped = [wire for found in standings if found.verdict is not None for wire in found.verdict.tripwires]
+    if any(wire.level.value == "page" for wire in tripped):
         return DRIFT
     return OK if all(found.is_measured for found in standings) and not any_paused else UNMEASURED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from driftwatch.usage import Estimate
 
 OK, MISCONFIGURED, UNMEASURED = 0, 2, 3
+
+AT_ONCE = 4
+"""Requests to one endpoint at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,7 @@ def doctor(
         missing = {finding.about for finding in secrets if finding.code != OK}
         chosen = [t for t in application.targets if t.name in names and f"target {t.name}" not in missing]
         if not offline:
+            _unpaced(application)
             # At once, as a run would: the gates keep targets of one endpoint from crowding it.
             for findings in await asyncio.gather(*(_look_at(application, target) for target in chosen)):
                 found += findings
@@ -74,6 +78,16 @@ def doctor(
     _print(findings, names)
     codes = {finding.code for finding in findings}
     raise typer.Exit(MISCONFIGURED if MISCONFIGURED in codes else UNMEASURED if UNMEASURED in codes else OK)
+
+
+def _unpaced(application: App) -> None:
+    """Ask a few requests without the pace that `limits:` set for runs: nobody waits minutes for a diagnosis."""
+    from driftwatch.replay import Gate  # noqa: PLC0415 - beside its use
+
+    gates: dict[int, Gate] = {}
+    for name, line in application.lines.items():
+        gate = gates.setdefault(id(line.gate), Gate(AT_ONCE))
+        application.lines[name] = replace(line, gate=gate)
 
 
 def _secrets(settings: Settings, names: list[str]) -> list[Finding]:
@@ -125,7 +139,7 @@ async def _look_at(application: App, target: Target) -> list[Finding]:
             found.append(Finding(about=about, code=UNMEASURED, sentence=sentence))
             completion = blame.answer or completion
     if not completion.is_ok and not found:
-        told = (completion.error, doctor_text.advice(settings, target, canary, completion))
+        told = ((completion.error or "").removesuffix("."), doctor_text.advice(settings, target, canary, completion))
         found.append(Finding(about=about, code=UNMEASURED, sentence="; ".join(part for part in told if part)))
     if completion.is_ok:
         parts = [doctor_text.works(target, completion, canary), doctor_text.limits(completion)]

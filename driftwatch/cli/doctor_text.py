@@ -53,6 +53,10 @@ def advice(settings: Settings, target: Target, canary: Canary, completion: Compl
         return WITHOUT_KEY.get(target.provider, "the endpoint wants a key: name its variable with `api_key_env:`")
     if completion.outcome is Outcome.REJECTED and (shape := _shape(canary, completion.error or "")):
         return f"{canary.id} asks for {shape}: name only suites without it under `suites:`"
+    if completion.outcome is Outcome.MALFORMED and target.provider == "http":
+        return "the paths under `options:` do not fit this reply: correct `text:`, or `base_url:`"
+    if completion.outcome is Outcome.CONNECTION and wanted.proxy_env:
+        return f"look at the proxy that {wanted.proxy_env} names, then at {address} and the network"
     if completion.outcome is Outcome.CONNECTION and entry.about.endswith("on this machine"):
         return f"nothing answers at {target.base_url}: start the server, or correct `base_url:`"
     return ADVICE.get(completion.outcome, "").format(key=key, address=address, about=entry.about)
@@ -163,9 +167,10 @@ def over_budget(settings: Settings, runs: Sequence[tuple[Target, Estimate]], tar
             )
         if most > cap.limit:
             at = settings.place_of(tuple(cap.key.split(".")))
+            less = "ask fewer canaries" if cap.period is Period.RUN else "lengthen `interval:`"
             yield (
                 f"{cap.key}{f' ({at})' if at else ''} stops it: a {cap.period.value} may take "
-                f"{cap.in_words(most)}, the cap is {cap.in_words(cap.limit)}; raise it or lengthen `interval:`"
+                f"{cap.in_words(most)}, the cap is {cap.in_words(cap.limit)}; raise it or {less}"
             )
 
 

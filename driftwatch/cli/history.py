@@ -30,8 +30,10 @@ def history(
         verdicts = {verdict.run_id: verdict for verdict in store.verdicts(name, limit=limit)}
     if output is Format.JSON:
         typer.echo(json.dumps([_row(run, verdicts.get(run.id)) for run in runs], indent=2))
-    else:
+    elif runs:
         _print(runs, verdicts)
+    else:
+        typer.echo(f"{name}: no runs yet")
 
 
 def _row(run: Run, verdict: Verdict | None) -> dict[str, object]:
@@ -65,9 +67,14 @@ def _print(runs: list[Run], verdicts: dict[int, Verdict]) -> None:
             gauge(verdict),
             ", ".join(_outside(verdict)) or "-" if verdict else "-",
             f"{run.n_failed} of {run.n_ok + run.n_failed}" if run.n_failed else "-",
-            *(["-" if run.cost_usd is None else f"${run.cost_usd:.4f}"] if costs else []),
+            *([_cost(run)] if costs else []),
         )
     console().print(rows)
+
+
+def _cost(run: Run) -> str:
+    # While it is claimed, the run's cost is what was set aside for it.
+    return "-" if run.cost_usd is None or run.state.value == "claimed" else f"${run.cost_usd:.4f}"
 
 
 def _outside(verdict: Verdict) -> list[str]:

@@ -26,7 +26,7 @@ NEXT = {
 MODELS = {
     "anthropic": "claude-haiku-4-5",
     "azure_openai": "gpt-4o-mini",
-    "bedrock": "amazon.nova-lite-v1:0",
+    "bedrock": "eu.amazon.nova-lite-v1:0",
     "cerebras": "gpt-oss-120b",
     "cohere": "command-a-03-2025",
     "deepseek": "deepseek-chat",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import Session
 from sqlmodel import col, func
@@ -121,9 +121,11 @@ def mark_judged(session: Session, run_id: int) -> None:
     row.state = RunState.JUDGED.value
 
 
-def interrupt_stale(session: Session, target: str | None, *, before: datetime) -> int:
-    """Give up claimed runs that started before a time; returns how many."""
-    stale = [col(RunRow.state) == RunState.CLAIMED.value, col(RunRow.started_at) < before]
+def interrupt_stale(session: Session, target: str | None, *, before: datetime, after: datetime | None) -> int:
+    """Give up claimed runs that started before one time or after another; returns how many."""
+    started = col(RunRow.started_at)
+    outside = started < before if after is None else or_(started < before, started > after)
+    stale = [col(RunRow.state) == RunState.CLAIMED.value, outside]
     if target is not None:
         stale.append(col(RunRow.target) == target)
     statement = update(RunRow).where(*stale).values(state=RunState.INTERRUPTED.value).returning(col(RunRow.id))

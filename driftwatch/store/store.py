@@ -268,10 +268,20 @@ class Store:
         with self._database.writing() as session:
             runs.mark_judged(session, run_id)
 
-    def interrupt_stale_runs(self, target: str | None = None, *, before: datetime) -> int:
-        """Give up claimed runs, of one target or of all, that started before a time; returns how many."""
+    def interrupt_stale_runs(
+        self, target: str | None = None, *, before: datetime, after: datetime | None = None
+    ) -> int:
+        """Give up claimed runs, of one target or of all, that nobody can be making any more; returns how many.
+
+        What was set aside for them stays spent: how far they came before they were killed, nobody knows.
+
+        Args:
+            target: None for all.
+            before: those that started earlier.
+            after: those that started later too: claimed while the clock was ahead, they would never get too old.
+        """
         with self._database.writing() as session:
-            return runs.interrupt_stale(session, target, before=before)
+            return runs.interrupt_stale(session, target, before=before, after=after)
 
     def runs(
         self,

@@ -10,21 +10,28 @@ How hard a cap is:
   expected is the mean of the canary's earlier replies; before there are any, what its text and ``max_tokens`` say. So
   a cap can be exceeded by what the requests in flight take beyond their expectation, and by no more. A reply that no
   ``max_tokens`` bounds is bounded by nothing but the model.
-* Dollars are list prices. A reply that reports no tokens, and a request that was broken off after the endpoint may have
-  worked on it, are counted as expected. What an endpoint refused is free.
+* Dollars are list prices. A reply that reports no tokens, a failure whose reply had begun, and a request that was
+  broken off after the endpoint may have worked on it, are counted as expected. What an endpoint refused is free.
+* A count that cannot be true is not believed: above DISTRUSTED times the most that a canary's text and ``max_tokens``
+  allow, and above CREDIBLE_TOKENS. Such a reply counts for the most that is expected of it, so that one wrong number
+  does not eat a month.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
+import structlog
 
 from driftwatch.domain import Canary, Completion, Outcome, Spending, Target
 from driftwatch.usage.estimate import CHARACTERS_PER_TOKEN, Price, estimate, output_bound, price_of
 from driftwatch.usage.per_run import Tokens
+
+log = structlog.get_logger()
 
 STOPPED = "stopped by the budget"
 """How the sentence of every completion begins that a budget has kept from being asked."""
@@ -35,6 +42,13 @@ for a run: an arbitrary round figure."""
 
 MAY_BE_BILLED = frozenset({Outcome.OK, Outcome.TIMEOUT, Outcome.CUT_OFF, Outcome.MALFORMED, Outcome.TOO_LARGE})
 """How a request ends that the endpoint may have worked on: it counts as expected when it reports no tokens."""
+
+DISTRUSTED = 10
+"""How many times the most that could be expected a reply's count is not believed above: an arbitrary round figure."""
+
+CREDIBLE_TOKENS = 100_000
+"""Up to here a count is believed whatever was expected, for models think at length and servers overlook max_tokens: an
+arbitrary round figure, about the longest output that is on offer."""
 
 ROUNDING = 1e-9
 """Share of a cap below which a sum of dollars beyond it is an error of floating point."""
@@ -162,21 +176,43 @@ class Expectation:
         tokens = self.most(canary) if at_most else self.tokens(canary)
         return tokens.input + tokens.output, self._usd(tokens)
 
+    def is_credible(self, completion: Completion) -> bool:
+        """Whether the tokens that a reply reports can be true; see the top of this module.
+
+        What was measured does not matter: a wrong number must not make the next one credible.
+        """
+        told = Tokens(input=completion.input_tokens or 0, output=completion.output_tokens or 0)
+        canary = self._canary(completion)
+        if canary is None or max(told.input, told.output) <= CREDIBLE_TOKENS:
+            return True
+        most = replace(self, measured={}).most(canary)
+        return all(
+            count <= max(CREDIBLE_TOKENS, DISTRUSTED * bound)
+            for count, bound in ((told.input, most.input), (told.output, most.output))
+        )
+
     def charge(self, completion: Completion) -> Spending:
-        """What a completion has taken: as it reports, else as expected of it if it may be billed at all."""
+        """What a completion has taken.
+
+        As it reports where that is credible, else as the most that is expected of it; where it reports nothing, as
+        expected if it may be billed at all.
+        """
         if completion.attempts == 0:
             return Spending()
         taken = Spending(requests=completion.attempts)
-        if completion.input_tokens is not None and completion.output_tokens is not None:
+        is_credible = self.is_credible(completion)
+        if is_credible and completion.input_tokens is not None and completion.output_tokens is not None:
             usd = 0.0 if self.price is None else price_of(self.price, completion)
             return taken + Spending(tokens=completion.input_tokens + completion.output_tokens, usd=usd)
-        if completion.outcome not in MAY_BE_BILLED:
+        canary = self._canary(completion)
+        may_be_billed = completion.outcome in MAY_BE_BILLED or completion.reply_began or not is_credible
+        if canary is None or not may_be_billed:
             return taken
-        canary = next((canary for canary in self.target.canaries if canary.id == completion.canary_id), None)
-        if canary is None:
-            return taken
-        tokens, usd = self.each(canary)
+        tokens, usd = self.each(canary, at_most=not is_credible)
         return taken + Spending(tokens=round(tokens), usd=usd)
+
+    def _canary(self, completion: Completion) -> Canary | None:
+        return next((canary for canary in self.target.canaries if canary.id == completion.canary_id), None)
 
     def _usd(self, tokens: Tokens) -> float:
         if self.price is None:
@@ -210,6 +246,7 @@ class Purse:
         """Canary id → attempts taken and not settled."""
         self._attempts = 0
         self._settled = Spending()
+        self._has_distrusted = False
 
     def take(self, canary: Canary) -> str | None:
         """Count an attempt that is about to be sent; otherwise say in one sentence why it must not be."""
@@ -227,7 +264,19 @@ class Purse:
         name = completion.canary_id
         self._to_come[name] = max(0, self._to_come[name] - 1)
         self._taken[name] = max(0, self._taken[name] - completion.attempts)
-        self._settled += self._expectation.charge(completion)
+        charged = self._expectation.charge(completion)
+        self._settled += charged
+        if not self._has_distrusted and not self._expectation.is_credible(completion):
+            # Once a run: an endpoint that counts wrong does so in every reply.
+            self._has_distrusted = True
+            log.warning(
+                "budget.count_distrusted",
+                target=self._expectation.target.name,
+                canary=name,
+                input_tokens=completion.input_tokens,
+                output_tokens=completion.output_tokens,
+                counted_tokens=charged.tokens,
+            )
 
     @property
     def spent(self) -> Spending:

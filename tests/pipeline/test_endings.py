@@ -19,8 +19,8 @@ from driftwatch import metadata
 from driftwatch.alert import incidents
 from driftwatch.alert.evidence import IncidentEvidence
 from driftwatch.alert.message import compose
-from driftwatch.domain import Announcement, Canary, Level, Message, Target, Verdict, Wire
-from driftwatch.errors import StoreError
+from driftwatch.domain import Announcement, Canary, Level, Message, Outcome, Target, Verdict, Wire
+from driftwatch.errors import RateLimited, StoreError
 from driftwatch.pipeline import Line, Pipeline
 from driftwatch.providers import PROVIDERS, Connection
 from driftwatch.replay import Gate, RetryPolicy
@@ -68,6 +68,19 @@ class Vendor:
         return Answer(status=status, headers={**JSON, **self.headers}, pieces=(json.dumps(document).encode(),))
 
 
+class HeldTime:
+    """Time that is moved on by hand, and by whoever waits."""
+
+    def __init__(self) -> None:
+        self.t = 0.0
+
+    def now_s(self) -> float:
+        return self.t
+
+    async def sleep(self, seconds: float) -> None:
+        self.t += seconds
+
+
 class Watch:
     """One target over a server on a loopback port, with a clock that is moved by hand."""
 
@@ -100,7 +113,9 @@ class Watch:
         if self._provider is not None:
             self.runner.run(self._provider.aclose())
         self._provider = PROVIDERS[self.target.provider](Connection(base_url=self.target.base_url))
-        line = Line(provider=self._provider, gate=Gate(2), retry=RetryPolicy(attempts=1), deadline_s=60.0)
+        self.timing = HeldTime()
+        self.gate = Gate(2, timing=self.timing)
+        line = Line(provider=self._provider, gate=self.gate, retry=RetryPolicy(attempts=1), deadline_s=60.0)
         self.pipeline = Pipeline(store=self.store, lines={"shop-bot": line}, embedder=None)
 
     def levels(self, **levels: Level) -> None:
@@ -273,6 +288,46 @@ def test_what_cannot_be_kept_of_a_list_fails_no_run(watch, monkeypatch, logs):
     monkeypatch.setattr(watch.store, "looked", refuse)
     assert watch.run().tripwires == ()
     assert [entry["error"] for entry in logs if entry["event"] == "listing.not_kept"] == ["the disk is full"]
+
+
+def test_a_bug_in_reading_a_list_is_logged_and_fails_no_run(watch, monkeypatch, logs):
+    key = "sk-proj-abcDEF123456"
+
+    async def odd(*_: Any) -> None:
+        raise KeyError(key)
+
+    monkeypatch.setattr(watch._provider, "listed", odd)
+    assert watch.run().tripwires == ()
+    assert watch.store.runs()[-1].n_failed == 0
+    (entry,) = [entry for entry in logs if entry["event"] == "listing.unexpected"]
+    assert entry["log_level"] == "error"
+    assert "odd" in entry["frames"]
+    assert "sk-proj" not in str(logs)
+    assert watch.store.lookup("shop-bot").looked_at == T0, "it is not asked again before tomorrow"
+
+
+def test_an_endpoint_that_wants_to_be_left_alone_is_not_asked_for_its_list(watch):
+    watch.timing.t = 0.0
+    watch.gate.failed(
+        watch.runner.run(watch.gate.admit(watch.target, watch.target.canaries[0], left_s=lambda: 9.0)),
+        RateLimited("429", outcome=Outcome.RATE_LIMITED),
+        now=T0,
+    )
+    watch.run()
+    assert watch.asked("GET") == 0
+    watch.timing.t = 100.0
+    watch.run()
+    assert watch.asked("GET") == 1
+
+
+def test_what_the_list_takes_counts_towards_the_runs_time(watch, monkeypatch):
+    async def late(*_: Any) -> None:
+        watch.timing.t += 60.0
+
+    monkeypatch.setattr(watch._provider, "listed", late)
+    watch.run()
+    assert watch.asked("POST") == 0
+    assert "the run's limit of 60 s" in watch.store.completions([1])[1][0].error
 
 
 def test_a_day_is_told_as_soon_as_it_is_near_and_once(watch):

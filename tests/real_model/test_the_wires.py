@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -245,3 +248,40 @@ def test_a_prompt_beyond_its_context_is_rejected(ask, wire) -> None:
         ask(wire, messages=(Message(role="user", content="a b " * 5000),))
 
     assert caught.value.outcome is Outcome.REJECTED
+
+
+SUITE = """\
+suite: sea
+canaries:
+  - id: one-sentence
+    reason: short and sure
+    prompt: Write one sentence about the sea.
+    parameters: {temperature: 0, max_tokens: 8}
+    checks: [{max_length: {chars: 200}}]
+"""
+
+
+def test_doctor_says_of_each_wire_what_works_and_what_a_run_costs(served, model_name, tmp_path) -> None:
+    host = served.removesuffix("/v1")
+    targets = "".join(
+        f"  {wire.replace('_', '-')}: {{provider: {wire}, model: {model_name}, base_url: '{host}{path}'}}\n"
+        for wire, path in WIRES.items()
+    )
+    (tmp_path / "sea.yaml").write_text(SUITE)
+    (tmp_path / "driftwatch.yaml").write_text(
+        f"canaries: [sea.yaml]\nstore: watch.db\nembedder: 'off'\nreceivers: {{me: {{type: console}}}}\n"
+        f"defaults: {{api_key_env: ANY_KEY, stream: true, price: {{input: 0, output: 0}}}}\ntargets:\n{targets}"
+    )
+    environment = {**os.environ, "ANY_KEY": "a-key-nobody-looks-at", "COLUMNS": "120"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "driftwatch", "doctor"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    words = " ".join(done.stdout.split())
+    assert done.returncode == 0, done.stdout + done.stderr
+    for wire in WIRES:
+        assert f"ok target {wire.replace('_', '-')} answers in" in words, done.stdout
+    assert words.count("the first token after") == len(WIRES)
+    assert words.count(f"tells served model {model_name}") == len(WIRES)

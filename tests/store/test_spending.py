@@ -66,6 +66,17 @@ def test_a_killed_run_keeps_what_was_set_aside_and_one_that_broke_off_what_it_to
     assert spent(world, settled_only=True) == ASIDE + Spending(requests=1, tokens=10, usd=0.25)
 
 
+def test_a_claim_of_a_time_to_come_is_given_up_too_and_keeps_what_was_set_aside(world):
+    baseline = world.baseline()
+    for hour in (-3, 0, 3):
+        claim(world, baseline, hour)
+    assert world.store.interrupt_stale_runs(before=world.at(-1)) == 1
+    assert world.store.interrupt_stale_runs(before=world.at(-1), after=world.at(3)) == 0
+    assert world.store.interrupt_stale_runs(before=world.at(-1), after=world.at(1)) == 1
+    assert [run.state for run in world.store.runs()] == ["interrupted", "claimed", "interrupted"]
+    assert spent(world) == ASIDE + ASIDE + ASIDE
+
+
 def test_a_run_counts_where_it_began_and_for_its_own_target(world):
     ours, theirs = world.baseline(), world.baseline("other")
     claim(world, ours, 0)

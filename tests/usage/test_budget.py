@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, strategies as st
+from structlog.testing import capture_logs
 
 from driftwatch.domain import Canary, Completion, Message, Outcome, Target
 from driftwatch.usage import (
@@ -137,6 +138,53 @@ def test_what_a_reply_reports_is_what_it_costs_its_cache_included():
     assert expectation(price=cached).charge(reply).tokens == 110, "tokens are tokens, however cheap"
 
 
+def test_more_read_from_a_cache_than_was_sent_is_not_paid_for():
+    reply = ended(input_tokens=100, output_tokens=10, cached_tokens=2**31 - 1)
+    assert expectation(price=replace(PRICE, cached_usd=100_000.0)).charge(reply).usd == pytest.approx(100 * 0.1 + 20)
+
+
+ABSURD = 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"input_tokens": ABSURD, "output_tokens": 5},
+        {"input_tokens": 10, "output_tokens": ABSURD},
+        {"input_tokens": 10, "output_tokens": 100_001},
+        {"input_tokens": ABSURD, "output_tokens": None},
+    ],
+)
+def test_a_count_that_cannot_be_true_is_charged_as_the_most_that_is_expected(counts):
+    asked = expectation(price=PRICE)
+    assert asked.charge(ended(**counts)) == asked.spending({"core/a": 1}, at_most=True)
+
+
+def test_a_count_is_believed_up_to_ten_times_the_most_that_is_allowed_and_as_far_as_models_think():
+    told = ended(input_tokens=100_000, output_tokens=100_000)
+    assert expectation().charge(told).tokens == 200_000, "a server may overlook max_tokens"
+    essays = Expectation(target=replace(TARGET, parameters={"max_tokens": 20_000}), price=None, measured={})
+    assert essays.is_credible(ended(output_tokens=200_000))
+    assert not essays.is_credible(ended(output_tokens=200_001))
+
+
+def test_an_absurd_count_makes_no_other_credible():
+    fooled = expectation(measured={"core/a": Tokens(input=10.0, output=float(ABSURD))})
+    assert not fooled.is_credible(ended(output_tokens=ABSURD))
+
+
+def test_counts_that_nobody_believes_are_logged_once_a_run():
+    asked = purse(tokens=5_000)
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert asked.take(A) is None
+            asked.settle(ended(output_tokens=ABSURD))
+    [line] = logs
+    assert (line["event"], line["log_level"], line["target"]) == ("budget.count_distrusted", "warning", "t")
+    assert (line["canary"], line["output_tokens"], line["counted_tokens"]) == ("core/a", ABSURD, 416 + 96)
+    assert asked.spent.tokens == 3 * (416 + 96)
+
+
 @pytest.mark.parametrize(
     ("completion", "tokens"),
     [
@@ -145,10 +193,22 @@ def test_what_a_reply_reports_is_what_it_costs_its_cache_included():
         (ended(outcome=Outcome.CUT_OFF), 200),
         (ended(outcome=Outcome.CUT_OFF, input_tokens=9, output_tokens=4), 13),
         (ended(outcome=Outcome.RATE_LIMITED, attempts=3), 0),
+        (ended(outcome=Outcome.UNAVAILABLE), 0),
+        (ended(outcome=Outcome.UNAVAILABLE, reply_began=True), 200),
         (ended(outcome=Outcome.REJECTED), 0),
         (ended(outcome=Outcome.TIMEOUT, attempts=0), 0),
     ],
-    ids=["untold", "timeout", "cut off", "cut off and told", "rate limited", "rejected", "never sent"],
+    ids=[
+        "untold",
+        "timeout",
+        "cut off",
+        "cut off and told",
+        "rate limited",
+        "unavailable",
+        "broke off",
+        "rejected",
+        "never sent",
+    ],
 )
 def test_what_may_be_billed_and_is_not_told_counts_as_expected(completion, tokens):
     charged = expectation(price=PRICE).charge(completion)
