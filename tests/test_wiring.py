@@ -170,3 +170,26 @@ def test_a_budget_is_no_part_of_the_question(configure):
 
     assert replace(bare) == capped
     assert bare.definition_hash == capped.definition_hash
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ("{temprature: 1}", "unknown parameter 'temprature'; did you mean 'temperature'?"),
+        ("{temperature: hot}", "expected a number from 0 to 2, found the text 'hot'; write 0 for the most repeatable"),
+    ],
+)
+def test_a_target_s_parameters_are_held_to_what_suites_are_held_to(configure, parameters, told):
+    settings = configure(f"provider: openai, model: gpt-4o-mini, parameters: {parameters}")
+
+    with pytest.raises(ConfigError) as raised:
+        build(settings)
+
+    assert "driftwatch.yaml:1: targets.support.parameters.temp" in str(raised.value)
+    assert told in str(raised.value)
+
+
+def test_a_parameter_set_to_null_is_never_sent_and_held_to_nothing(configure):
+    settings = configure("provider: openai, model: gpt-4o-mini, parameters: {temperature: null}")
+
+    assert build(settings).parameters == {"temperature": None}
