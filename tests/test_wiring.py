@@ -193,3 +193,9 @@ def test_a_parameter_set_to_null_is_never_sent_and_held_to_nothing(configure):
     settings = configure("provider: openai, model: gpt-4o-mini, parameters: {temperature: null}")
 
     assert build(settings).parameters == {"temperature": None}
+
+
+def test_a_provider_that_chooses_by_its_key_is_opened_for_validation_without_reading_it(configure):
+    settings = configure("provider: vertex, model: gemini-2.5-flash, options: {project: p}, api_key_env: GOOGLE_TOKEN")
+
+    wiring.provider(build(settings), settings, None)

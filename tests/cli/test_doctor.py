@@ -329,6 +329,16 @@ def test_limits_that_leave_a_run_no_time_are_told(vendors, driftwatch):
     assert "requests_per_minute" not in said
 
 
+@pytest.mark.timeout(30)  # held to the limit, the second request would come a minute after the first
+def test_a_diagnosis_of_several_requests_does_not_wait_for_the_limits_of_runs(vendors, driftwatch):
+    _, server = vendors.lay_out(
+        "openai_compatible", "limits: {requests_per_minute: 1}", "interval: 1d", refuses="temperature"
+    )
+
+    assert "refuses temperature and answers without it" in driftwatch("doctor").words
+    assert len([request for request in server.requests if request.method == "POST"]) == 2
+
+
 def test_the_cap_of_all_targets_together_counts_them_all(vendors, driftwatch):
     vendors.lay_out("openai_compatible")
     text = (vendors.root / "driftwatch.yaml").read_text()
