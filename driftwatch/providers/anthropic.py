@@ -23,6 +23,7 @@ import httpx
 
 from driftwatch.domain import Canary, Finish, Json, Message, Outcome, Target, ToolCall
 from driftwatch.errors import ConfigError, ReplyUnreadable
+from driftwatch.providers import PROVIDERS
 from driftwatch.providers.address import joined
 from driftwatch.providers.anthropic_stream import StreamedMessage
 from driftwatch.providers.asked import (
@@ -43,7 +44,6 @@ from driftwatch.providers.endpoint import Endpoint
 from driftwatch.providers.failures import Say, from_error_object
 from driftwatch.providers.reading import count, mapping, optional_text, text, total
 
-BASE_URL = "https://api.anthropic.com"
 VERSION = "2026-10-21"
 """The newest version of the API, and the first without ``SAMPLING``; "Versions" (page above), 2026-11."""
 SAMPLING = ("temperature", "top_p", "top_k")
@@ -114,7 +114,7 @@ class Messages:
             )
         self._names = {**NAMES, **{name: name for name in SAMPLING if self._version < VERSION}}
         self.unsent = without_place(self._names)
-        self._url = joined(connection.base_url or BASE_URL, "/v1/messages")
+        self._url = joined(connection.base_url or PROVIDERS["anthropic"].base_url, "/v1/messages")
 
     def url(self, target: Target) -> str:
         """Always the same address: the body names the model."""
@@ -176,11 +176,6 @@ class Messages:
             failed=lambda error: from_error_object(error, say=say, names=ERROR_NAMES),
             read=lambda document: read_message(document, say=say),
         )
-
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """Nothing: the document tells all."""
-        del headers
-        return reply
 
 
 def read_message(document: Json, *, say: Say) -> Reply:

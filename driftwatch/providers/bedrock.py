@@ -188,11 +188,6 @@ class Converse:
             read=lambda document: read_converse(document, say=say),
         )
 
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """Nothing: the document tells all there is."""
-        del headers
-        return reply
-
 
 def read_converse(document: Json, *, say: Say) -> Reply:
     """Read a reply document.

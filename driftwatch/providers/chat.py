@@ -105,11 +105,6 @@ class Chat:
         """See ``Dialect``."""
         return StreamedReply(say=say, names=self.error_names)
 
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """Nothing: the document tells all."""
-        del headers
-        return reply
-
 
 def read_reply(document: Json, *, say: Say, names: Mapping[str, Outcome] | None = None) -> Reply:
     """Read a reply document.

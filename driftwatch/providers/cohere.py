@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import httpx
 
 from driftwatch.domain import Canary, Json, Message, Outcome, Target, ToolCall
+from driftwatch.providers import PROVIDERS
 from driftwatch.providers.address import joined
 from driftwatch.providers.asked import (
     COMMON_PARAMETERS,
@@ -33,8 +34,6 @@ from driftwatch.providers.connection import Connection
 from driftwatch.providers.dialect import Assembler, Reply, bearer, renamed, unaskable, without_place
 from driftwatch.providers.endpoint import Endpoint
 from driftwatch.providers.failures import Say
-
-BASE_URL = "https://api.cohere.com/v2"
 
 NAMES: Mapping[str, str | None] = {
     **{name: name for name in COMMON_PARAMETERS},
@@ -68,7 +67,7 @@ class CohereChat:
     def __init__(self, connection: Connection) -> None:
         self.unsent = without_place(NAMES)
         self.error_names = ERROR_NAMES
-        self._url = joined(connection.base_url or BASE_URL, "/chat")
+        self._url = joined(connection.base_url or PROVIDERS["cohere"].base_url, "/chat")
 
     def url(self, target: Target) -> str:
         """Always the same address: the body names the model."""
@@ -102,11 +101,6 @@ class CohereChat:
     def assembler(self, *, say: Say) -> Assembler:
         """See ``Dialect``."""
         return StreamedReply(say=say, names=self.error_names)
-
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """Nothing: the document tells all, which does not include the served model."""
-        del headers
-        return reply
 
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:

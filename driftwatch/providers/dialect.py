@@ -108,10 +108,6 @@ class Dialect(Protocol):
         """Begin to read a stream."""
         ...
 
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """The reply with what only the response's headers tell, e.g. the upstream. Usually the reply itself."""
-        ...
-
 
 def bearer(key: str | None) -> dict[str, str]:
     """``Authorization: Bearer`` (RFC 6750), nothing without a key."""

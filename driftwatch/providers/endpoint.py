@@ -151,7 +151,7 @@ class Endpoint:
                 await response.aclose()
         except httpx.HTTPError as error:
             raise from_transport(error, reply_began=reply_began, connection=self._connection, say=say) from error
-        return self._dialect.noted(reply, response.headers)
+        return reply
 
     async def _read(self, response: httpx.Response, model: str, at: datetime, say: Say, pace: Pace) -> Reply:
         if not response.is_success:

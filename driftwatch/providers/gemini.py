@@ -26,6 +26,7 @@ from urllib.parse import quote
 import httpx
 
 from driftwatch.domain import Canary, Json, Message, Outcome, Target, ToolCall
+from driftwatch.providers import PROVIDERS
 from driftwatch.providers.address import joined
 from driftwatch.providers.asked import (
     COMMON_PARAMETERS,
@@ -44,8 +45,6 @@ from driftwatch.providers.dialect import Assembler, Reply, renamed, without_plac
 from driftwatch.providers.endpoint import Endpoint
 from driftwatch.providers.failures import Say
 from driftwatch.providers.gemini_reply import ERROR_NAMES, StreamedReply, read_reply
-
-BASE_URL = "https://generativelanguage.googleapis.com/v1beta"
 
 NAMES: Mapping[str, str | None] = {
     **{name: name for name in COMMON_PARAMETERS},
@@ -86,7 +85,7 @@ class GenerateContent:
     def __init__(self, connection: Connection) -> None:
         self.unsent = without_place(NAMES)
         self.error_names: Mapping[str, Outcome] = ERROR_NAMES
-        self._base_url = connection.base_url or BASE_URL
+        self._base_url = connection.base_url or PROVIDERS["gemini"].base_url
         joined(self._base_url, "")
 
     def url(self, target: Target) -> str:
@@ -139,11 +138,6 @@ class GenerateContent:
     def assembler(self, *, say: Say) -> Assembler:
         """See ``Dialect``."""
         return StreamedReply(say=say)
-
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """Nothing: the document tells all."""
-        del headers
-        return reply
 
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:

@@ -10,15 +10,15 @@ from dataclasses import replace
 
 import httpx
 
+from driftwatch.providers import PROVIDERS
 from driftwatch.providers.chat import Chat
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.endpoint import Endpoint
 
-BASE_URL = "https://api.groq.com/openai/v1"
 NAMES = dict.fromkeys(("logit_bias", "logprobs", "top_k", "top_logprobs"))
 
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:
     """Open it; ``transport`` replaces the network, for tests."""
-    reached = replace(connection, base_url=connection.base_url or BASE_URL)
+    reached = replace(connection, base_url=connection.base_url or PROVIDERS["groq"].base_url)
     return Endpoint(connection, Chat(reached, names=NAMES), transport=transport)

@@ -135,11 +135,6 @@ class Http:
             )
         return Events(self, self.stream_text, say=say)
 
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """Nothing: the document tells all."""
-        del headers
-        return reply
-
     def raise_error(self, document: Json, *, say: Say) -> None:
         """Raise what the document says went wrong.
 

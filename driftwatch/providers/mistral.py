@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 
 from driftwatch.domain import Canary, Json, Outcome, Target
+from driftwatch.providers import PROVIDERS
 from driftwatch.providers.chat import Chat, StreamedReply
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.dialect import Assembler
@@ -30,7 +31,6 @@ from driftwatch.providers.endpoint import Endpoint
 from driftwatch.providers.failures import Say, from_error_object
 from driftwatch.providers.reading import mapping, objects
 
-BASE_URL = "https://api.mistral.ai/v1"
 NAMES = {"seed": "random_seed", "logit_bias": None}
 ERROR_NAMES: Mapping[str, Outcome] = {
     "invalid_model": Outcome.MODEL_GONE,  # with status 400
@@ -53,7 +53,7 @@ class Mistral(Chat):
     """
 
     def __init__(self, connection: Connection) -> None:
-        reached = replace(connection, base_url=connection.base_url or BASE_URL)
+        reached = replace(connection, base_url=connection.base_url or PROVIDERS["mistral"].base_url)
         super().__init__(reached, names=NAMES, error_names=ERROR_NAMES)
 
     def body(self, target: Target, canary: Canary) -> dict[str, Json]:

@@ -14,11 +14,11 @@ from dataclasses import replace
 import httpx
 
 from driftwatch.domain import Outcome
+from driftwatch.providers import PROVIDERS
 from driftwatch.providers.chat import Chat
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.endpoint import Endpoint
 
-BASE_URL = "https://api.openai.com/v1"
 NAMES: Mapping[str, str | None] = {"max_tokens": "max_completion_tokens", "top_k": None}
 """Common parameter → OpenAI's name, where it differs."""
 ERROR_NAMES: Mapping[str, Outcome] = {
@@ -37,5 +37,5 @@ limits that no waiting lifts are 429 as well."""
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:
     """Open it; ``transport`` replaces the network, for tests."""
-    reached = replace(connection, base_url=connection.base_url or BASE_URL)
+    reached = replace(connection, base_url=connection.base_url or PROVIDERS["openai"].base_url)
     return Endpoint(connection, Chat(reached, names=NAMES, error_names=ERROR_NAMES), transport=transport)

@@ -24,13 +24,14 @@ import httpx
 
 from driftwatch.domain import Canary, Finish, Json, Message, Outcome, Target, ToolCall
 from driftwatch.errors import ReplyUnreadable
+from driftwatch.providers import PROVIDERS
 from driftwatch.providers.address import joined
 from driftwatch.providers.asked import COMMON_PARAMETERS, Format, Function, choice_of, format_of, functions_of
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.dialect import Assembler, Reply, bearer, malformed, renamed, without_place
 from driftwatch.providers.endpoint import Endpoint
 from driftwatch.providers.failures import Say, from_error_object
-from driftwatch.providers.openai import BASE_URL, ERROR_NAMES
+from driftwatch.providers.openai import ERROR_NAMES
 from driftwatch.providers.reading import count, logprobs, mapping, objects, optional_text, text
 
 NAMES: Mapping[str, str | None] = {
@@ -62,7 +63,7 @@ END_EVENTS = frozenset({"response.completed", "response.incomplete", "response.f
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:
     """Open it; ``transport`` replaces the network, for tests."""
-    reached = replace(connection, base_url=connection.base_url or BASE_URL)
+    reached = replace(connection, base_url=connection.base_url or PROVIDERS["openai_responses"].base_url)
     return Endpoint(connection, Responses(reached), transport=transport)
 
 
@@ -119,11 +120,6 @@ class Responses:
     def assembler(self, *, say: Say) -> Assembler:
         """See ``Dialect``."""
         return StreamedResponse(say=say)
-
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """Nothing: the document tells all."""
-        del headers
-        return reply
 
 
 def read_response(document: Json, *, say: Say) -> Reply:

@@ -22,13 +22,14 @@ from dataclasses import replace
 import httpx
 
 from driftwatch.domain import Canary, Json, Outcome, Target
-from driftwatch.providers.chat import Chat
+from driftwatch.providers import PROVIDERS
+from driftwatch.providers.chat import Chat, StreamedReply
 from driftwatch.providers.connection import Connection
-from driftwatch.providers.dialect import Reply
+from driftwatch.providers.dialect import Assembler, Reply
 from driftwatch.providers.endpoint import Endpoint
+from driftwatch.providers.failures import Say
 from driftwatch.providers.reading import mapping
 
-BASE_URL = "https://openrouter.ai/api/v1"
 ERROR_NAMES: Mapping[str, Outcome] = {
     "no_allowed_provider": Outcome.MODEL_GONE,
     "refusal": Outcome.FILTERED,
@@ -72,17 +73,30 @@ class OpenRouter(Chat):
             body["provider"] = {**mapping(body.get("provider")), **self._routing}
         return body
 
-    def noted(self, reply: Reply, headers: Mapping[str, str]) -> Reply:
-        """The upstream's own reason is kept where it is another word than the router's."""
-        del headers
-        served, finish = reply.finish_detail, reply.finish_reason
-        return replace(reply, finish_detail=None) if served and served.lower() == finish else reply
+    def read(self, document: Json, *, say: Say) -> Reply:
+        """See ``Chat``."""
+        return _without_echo(super().read(document, say=say))
+
+    def assembler(self, *, say: Say) -> Assembler:
+        """See ``Chat``."""
+        return _Streamed(say=say, names=self.error_names)
+
+
+class _Streamed(StreamedReply):
+    def reply(self) -> Reply:
+        return _without_echo(super().reply())
 
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:
     """Open it; ``transport`` replaces the network, for tests."""
-    reached = replace(connection, base_url=connection.base_url or BASE_URL)
+    reached = replace(connection, base_url=connection.base_url or PROVIDERS["openrouter"].base_url)
     return Endpoint(connection, OpenRouter(reached), transport=transport)
+
+
+def _without_echo(reply: Reply) -> Reply:
+    """The upstream's own reason is kept where it is another word than the router's."""
+    served, finish = reply.finish_detail, reply.finish_reason
+    return replace(reply, finish_detail=None) if served and served.lower() == finish else reply
 
 
 def _routing(options: Mapping[str, Json]) -> dict[str, Json]:

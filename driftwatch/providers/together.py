@@ -12,12 +12,12 @@ from dataclasses import replace
 import httpx
 
 from driftwatch.domain import Canary, Json, Target
+from driftwatch.providers import PROVIDERS
 from driftwatch.providers.asked import stops_of
 from driftwatch.providers.chat import Chat
 from driftwatch.providers.connection import Connection
 from driftwatch.providers.endpoint import Endpoint
 
-BASE_URL = "https://api.together.ai/v1"
 NAMES = dict.fromkeys(("logprobs", "parallel_tool_calls", "top_logprobs"))
 
 
@@ -34,5 +34,5 @@ class Together(Chat):
 
 def open_provider(connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> Endpoint:
     """Open it; ``transport`` replaces the network, for tests."""
-    reached = replace(connection, base_url=connection.base_url or BASE_URL)
+    reached = replace(connection, base_url=connection.base_url or PROVIDERS["together"].base_url)
     return Endpoint(connection, Together(reached, names=NAMES), transport=transport)
