@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from driftwatch.domain import Baseline, Level, Purpose, Run, Target, Told, Tripw
 from driftwatch.errors import DriftwatchError
 from driftwatch.providers import Provider
 from driftwatch.providers.listing import WITHOUT, Lists
-from driftwatch.providers.masking import mask
+from driftwatch.providers.masking import loggable
 from driftwatch.replay import Gate
 from driftwatch.store import Store
 
@@ -122,9 +121,7 @@ def known_to(store: Store, baseline: Baseline) -> list[Told]:
 
 
 def _unexpected(target: Target, error: Exception) -> None:
-    # Not exc_info: renderers may print local variables, and a provider's hold its key.
-    said, frames = mask(f"{type(error).__name__}: {error}"), "".join(traceback.format_tb(error.__traceback__))
-    log.error("listing.unexpected", target=target.name, error=said, frames=frames)
+    log.error("listing.unexpected", target=target.name, **loggable(error))
 
 
 def _ending(store: Store, target: Target, run: Run) -> str | None:

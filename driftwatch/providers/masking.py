@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 
 MASK = "***"
@@ -52,6 +53,17 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
     text = _KEY_SHAPES.sub(MASK, text)
     text = _NAMED.sub(_mask_named, text)
     return _LONG_WORD.sub(lambda match: MASK if _looks_random(match.group()) else match.group(), text)
+
+
+def loggable(error: BaseException) -> dict[str, str]:
+    """What a log may say of an error that nobody expected: its words, masked, and where it was raised.
+
+    Not exc_info: renderers may print local variables, and a provider's hold its key.
+    """
+    return {
+        "error": mask(f"{type(error).__name__}: {error}"),
+        "frames": "".join(traceback.format_tb(error.__traceback__)),
+    }
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

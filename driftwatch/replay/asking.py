@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from driftwatch.clock import stopwatch
 from driftwatch.domain import Canary, Completion, Outcome, Target
 from driftwatch.errors import ProviderError
 from driftwatch.providers.connection import Provider
-from driftwatch.providers.masking import mask
+from driftwatch.providers.masking import loggable
 from driftwatch.replay.gate import Gate, Held, Ticket
 from driftwatch.replay.retries import Retries, RetryPolicy, back_off_s
 
@@ -310,9 +309,7 @@ class _Request:
             target=self._run.target.name,
             canary=self._canary.id,
             repeat=self._repeat,
-            # Not exc_info: renderers may print local variables, and a provider's hold its key.
-            error=mask(f"{type(error).__name__}: {error}"),
-            frames="".join(traceback.format_tb(error.__traceback__)),
+            **loggable(error),
         )
         return self._failure(
             Outcome.MALFORMED,
