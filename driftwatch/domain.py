@@ -119,6 +119,9 @@ class Canary:
     """How often one run asks it, 1 or more; None takes the target's. A one-word answer needs many."""
     anchors: int | None = None
     """Accepted completions it needs before calibration, 2 or more; None takes the baseline's."""
+    is_private: bool = False
+    """Whether its prompt and replies stay in the team: of these a bundle for a support desk has only hashes and
+    lengths. Not part of the hash."""
     _hash: str | None = field(default=None, init=False, repr=False, compare=False)
     """``content_hash`` once it was asked for: every request of a run names it."""
 
@@ -146,6 +149,17 @@ class Canary:
                 "parameters": dict(self.parameters),
             },
         )
+
+
+class Control(StrEnum):
+    """What a control target has in common with the one it is a control for; everything else is meant to differ."""
+
+    SAME_MODEL = "same_model"
+    """The same model at another host or provider: moves with the model, not with this endpoint."""
+    FROZEN = "frozen"
+    """Weights that nobody changes, e.g. on a machine of one's own: moves only with our side."""
+    FEATURE = "feature"
+    """The same canaries through the team's own feature: moves with the endpoint, and with the feature alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +197,12 @@ class Target:
     calibration_wanted: int = 168
     """Runs scored against the anchors before the watch is STABLE or DRIFTED."""
     owner: str | None = None
+    feature: str | None = None
+    """What the team ships on top of it; routes and reports name it."""
+    controls: Mapping[str, Control] = field(default_factory=dict)
+    """Other targets that tell where a change comes from → what they have in common with this one."""
     receivers: tuple[str, ...] = ()
-    """Names of the receivers that are told of this target's incidents."""
+    """Names of the receivers that are told of this target's incidents, where no route says otherwise."""
 
     @property
     def definition_hash(self) -> str:
@@ -467,13 +485,15 @@ class Run:
 
 
 class Kind(StrEnum):
-    """The kinds of incident. Performance, availability and tripwires are never called behaviour."""
+    """The kinds of incident. None but behaviour is ever called drift."""
 
     BEHAVIOUR = "behaviour"
     PERFORMANCE = "performance"
     AVAILABILITY = "availability"
     TRIPWIRE = "tripwire"
     """Free metadata changed: no statistics, and no proof that replies did."""
+    WATCH_ITSELF = "watch-itself"
+    """driftwatch cannot do its work: a full disk, an expired key, a used-up budget, a receiver that refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -530,6 +550,10 @@ class Baseline:
     calibration_wanted: int = 168
     parent_id: int | None = None
     """The baseline this one replaced, if any."""
+    expires_at: datetime | None = None
+    """When an acceptance that was made for a while ends and the replaced baseline comes back; None: it does not."""
+    scope: tuple[str, ...] = ()
+    """Ids of the canaries whose new behaviour was accepted; empty: the whole target's."""
 
     def anchors_for(self, canary: Canary) -> int:
         """Accepted completions that a canary needs: its own number, else the baseline's."""
@@ -656,35 +680,92 @@ class Verdict:
 
 
 class IncidentState(StrEnum):
-    """``open → acknowledged → resolved``; acknowledging may be skipped."""
+    """``open → acknowledged → resolved``; acknowledging may be skipped, and what comes back soon is opened again."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
 
 
+class Severity(StrEnum):
+    """How much an incident matters, gravest first. The words are those of Prometheus' and PagerDuty's users."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for the gravest.
+
+        >>> Severity.CRITICAL.rank < Severity.INFO.rank
+        True
+        """
+        return list(Severity).index(self)
+
+
+class Event(StrEnum):
+    """What a transition tells."""
+
+    OPENED = "opened"
+    JOINED = "joined"
+    """Another target of an incident that is open already, no graver than it: worth knowing, not worth a page."""
+    ESCALATED = "escalated"
+    """The incident got graver, or nobody acknowledged it in time."""
+    REOPENED = "reopened"
+    REMINDED = "reminded"
+    ACKNOWLEDGED = "acknowledged"
+    COMMENTED = "commented"
+    RESOLVED = "resolved"
+
+
+WATCH = "driftwatch"
+"""Stands for the target of an incident that is about the watch as a whole. No target may be called so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """One cause for alarm on one target, from the alarm until it is resolved."""
+    """One target's part in a cause for alarm, from the alarm until it is resolved.
+
+    Incidents of one cause, e.g. six targets of one provider, form a group and are told as one: the first leads, the
+    others name it in ``part_of``. A group is open for as long as any of its incidents is.
+    """
 
     id: int
     target: str
+    """A target's name, or ``WATCH``."""
     kind: Kind
     state: IncidentState
     opened_at: datetime
     onset_at: datetime
-    baseline_id: int
-    run_id: int
-    """The run whose verdict opened it."""
+    baseline_id: int | None
+    """What it was found against; None for an incident of the watch itself."""
+    run_id: int | None
+    """The run whose verdict opened it; None for an incident of the watch itself."""
     evidence: Mapping[str, Json]
     """What the message and the report show, as JSON; see ``driftwatch.alert.evidence``."""
     acknowledged_at: datetime | None = None
     resolved_at: datetime | None = None
+    severity: Severity = Severity.WARNING
+    part_of: int | None = None
+    """Id of the incident that leads the group; None for one that leads or stands alone."""
+    cause: str = ""
+    """What incidents of one group have in common, e.g. ``served openai api.openai.com``; empty in those of before
+    revision 0004."""
+    trouble: str = ""
+    """Watch-itself: which, e.g. ``disk``; empty otherwise."""
+    n_reopened: int = 0
+    """How often it came back after it was resolved."""
 
     @property
     def is_open(self) -> bool:
         """Whether it still asks for attention or an end."""
         return self.state is not IncidentState.RESOLVED
+
+    @property
+    def lead_id(self) -> int:
+        """The number by which people know it: of the incident that leads its group."""
+        return self.id if self.part_of is None else self.part_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -700,6 +781,7 @@ class Transition:
     author: str
     """A person's name, or ``driftwatch``."""
     reason: str
+    event: Event = Event.OPENED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -716,20 +798,29 @@ class Step:
     author: str
     reason: str
     onset_at: datetime
-    baseline_id: int
-    run_id: int
+    baseline_id: int | None
+    run_id: int | None
+    event: Event
+    severity: Severity = Severity.WARNING
+    """Stored with the incident when it opens, is opened again or escalates."""
     evidence: Mapping[str, Json] = field(default_factory=dict)
-    """Stored with the incident when it opens; ignored on later edges."""
+    """Stored with the incident when it opens; replaces what is stored when it is not empty on a later edge."""
     receivers: tuple[str, ...] = ()
-    """Who is told: one pending Notification each, in the same transaction."""
+    """Who is told: one pending Notification each, in the same transaction. Whoever was told of the incident's
+    beginning is told of its later edges too, named here or not."""
+    part_of: int | None = None
+    """The incident that leads its group, when it opens into one."""
+    cause: str = ""
+    trouble: str = ""
 
 
 class NotificationState(StrEnum):
-    """``pending → sent``, or ``dead`` after a permanent failure."""
+    """``pending → sent``; ``dead`` after a permanent failure, ``muted`` when it is not worth telling any more."""
 
     PENDING = "pending"
     SENT = "sent"
     DEAD = "dead"
+    MUTED = "muted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -752,7 +843,64 @@ class Announcement:
     """All a notifier needs to tell one transition: values only, so that delivery reads nothing else."""
 
     incident: Incident
+    """The one that moved."""
     transition: Transition
     dedup_key: str
+    """Of this notification, the same over every attempt."""
     owner: str | None = None
     history: Sequence[Transition] = ()
+    """Every edge of the group, oldest first."""
+    group: Sequence[Incident] = ()
+    """All incidents of the group as they stand now, the leading one first; empty stands for the incident alone."""
+    key: str = ""
+    """Of the group, the same over its whole life and in no other installation: what PagerDuty calls dedup_key."""
+    receipt: Mapping[str, Json] | None = None
+    """What the notifier returned when it told this receiver of the group before, e.g. the id of Slack's first message;
+    None when it never did."""
+
+    @property
+    def members(self) -> tuple[Incident, ...]:
+        """The group, the leading incident first."""
+        return tuple(self.group) or (self.incident,)
+
+    @property
+    def lead(self) -> Incident:
+        """The incident by whose number people know the group."""
+        return self.members[0]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no incident of the group is open."""
+        return not any(member.is_open for member in self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """A time-boxed mute: what begins or goes on meanwhile is kept, and told afterwards if it still stands."""
+
+    id: int
+    match: Mapping[str, Sequence[str]]
+    """``target``, ``kind``, ``owner``, ``feature``, ``severity`` or ``incident`` → accepted values, where a target may
+    be a pattern (``support-*``); all must fit. Empty fits everything."""
+    starts_at: datetime
+    ends_at: datetime
+    author: str
+    reason: str
+    created_at: datetime
+    ended_by: str | None = None
+    """Who ended it before its time."""
+
+    def is_active(self, at: datetime) -> bool:
+        """Whether it mutes at that time; its end is the first moment that it does not."""
+        return self.starts_at <= at < self.ends_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarnessChange:
+    """Something on the operator's side that was not as before when a watch started: what attribution looks at."""
+
+    at: datetime
+    facts: Mapping[str, str]
+    """What is so from then on, e.g. ``driftwatch`` → its version, ``target.support`` → a hash of its settings."""
+    changed: Sequence[str]
+    """Keys of ``facts`` that are new, gone or other than before; empty in the first of all."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from driftwatch.store.baselines import BaselineChange
+    from driftwatch.store.brought_in import BroughtIn, BroughtRun
     from driftwatch.store.store import Store
 
-__all__ = ["BaselineChange", "Store"]
+__all__ = ["BaselineChange", "BroughtIn", "BroughtRun", "Store"]
 
 
 def __getattr__(name: str) -> object:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> object:
         from driftwatch.store.baselines import BaselineChange  # noqa: PLC0415 - imports SQLModel, see above
 
         return BaselineChange
+    if name in {"BroughtIn", "BroughtRun"}:
+        from driftwatch.store import brought_in  # noqa: PLC0415 - imports SQLModel, see above
+
+        return getattr(brought_in, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,9 +11,9 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from driftwatch.domain import Baseline, BaselineState, Completion, Outcome, Purpose
+from driftwatch.domain import Baseline, BaselineState, Completion, Outcome, Purpose, Score
 from driftwatch.errors import StoreError, UsageError
-from driftwatch.store import rows
+from driftwatch.store import rows, series
 from driftwatch.store.database import among
 from driftwatch.store.tables import AnchorRow, BaselineChangeRow, BaselineRow, CompletionRow, MembershipRow
 
@@ -44,6 +44,8 @@ def start(
     anchors_wanted: int,
     calibration_wanted: int,
     parent_id: int | None,
+    expires_at: datetime | None = None,
+    scope: Sequence[str] = (),
 ) -> Baseline:
     """Begin a baseline and supersede the current one, which becomes its parent unless another is named."""
     former = _current(session, target)
@@ -59,6 +61,8 @@ def start(
         anchors_wanted=anchors_wanted,
         calibration_wanted=calibration_wanted,
         parent_id=former.id if parent_id is None and former is not None else parent_id,
+        expires_at=expires_at,
+        scope=list(scope) or None,
     )
     session.add(row)
     session.flush()
@@ -76,8 +80,72 @@ def activate(session: Session, baseline_id: int, *, at: datetime, reason: str) -
     return _fresh(session, row)
 
 
-def restore(session: Session, baseline_id: int, *, author: str, reason: str, at: datetime) -> Baseline:
+def replace(
+    session: Session,
+    replaced: Baseline,
+    *,
+    author: str,
+    reason: str,
+    at: datetime,
+    calibration_wanted: int,
+    parent_id: int,
+    expires_at: datetime | None,
+    scope: Sequence[str],
+    anchor_ids: Sequence[int],
+    scores: Mapping[int, Sequence[Score]],
+) -> Baseline:
+    """Begin a baseline of the same question in the place of the current one, with all that it has."""
+    require_current(session, replaced)
+    created = start(
+        session,
+        target=replaced.target,
+        series_key=replaced.series_key,
+        author=author,
+        reason=reason,
+        at=at,
+        anchors_wanted=replaced.anchors_wanted,
+        calibration_wanted=calibration_wanted,
+        parent_id=parent_id,
+        expires_at=expires_at,
+        scope=scope,
+    )
+    accept_anchors(session, created.id, anchor_ids)
+    series.record_scores(session, created.id, scores)
+    series.set_members(session, created.id, list(scores), Purpose.CALIBRATION)
+    if len(scores) < calibration_wanted:
+        return created
+    return activate(session, created.id, at=at, reason="calibration is complete")
+
+
+def require_current(session: Session, known: Baseline) -> None:
+    """Refuse a change that was decided upon while another baseline was current: of two people, one wins."""
+    row = _current(session, known.target)
+    if row is None or row.id != known.id:
+        taken = "no baseline is current" if row is None else f"baseline {row.id} has taken its place"
+        raise UsageError(
+            f"{known.target}: baseline {known.id} was current a moment ago, and {taken} meanwhile; nothing was "
+            f"written: `driftwatch rebaseline {known.target} --history` says who changed what"
+        )
+
+
+def set_expiry(
+    session: Session, known: Baseline, expires_at: datetime | None, *, author: str, reason: str, at: datetime
+) -> Baseline:
+    """Say anew until when the current baseline is accepted; None: for good."""
+    require_current(session, known)
+    row = session.get_one(BaselineRow, known.id)
+    row.expires_at = expires_at
+    session.flush()
+    _note(session, row, before=row.state, at=at, author=author, reason=reason)
+    return _fresh(session, row)
+
+
+def restore(
+    session: Session, baseline_id: int, *, author: str, reason: str, at: datetime, replacing: Baseline | None = None
+) -> Baseline:
     """Make a superseded baseline current again and supersede the one that is."""
+    if replacing is not None:
+        require_current(session, replacing)
     row = session.get(BaselineRow, baseline_id)
     if row is None:
         raise UsageError(f"there is no baseline {baseline_id}; `driftwatch baseline` lists them")
@@ -174,7 +242,8 @@ def _current(session: Session, target: str) -> BaselineRow | None:
 
 def _move(session: Session, row: BaselineRow, after: BaselineState, *, at: datetime, author: str, reason: str) -> None:
     before, row.state = row.state, after.value
-    if after is BaselineState.ACTIVE:
+    if after is BaselineState.ACTIVE and row.activated_at is None:
+        # One that comes back is as it was: it has been armed since then.
         row.activated_at = at
     row.superseded_at = at if after is BaselineState.SUPERSEDED else None
     # Now, not at the commit: the index that allows one current baseline must see this one leave before another comes.

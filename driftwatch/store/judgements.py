@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from driftwatch.domain import Incident, IncidentState, NotificationState, Step, Transition, Verdict
+from driftwatch.domain import Event, Incident, IncidentState, NotificationState, Step, Transition, Verdict
 from driftwatch.errors import StoreError
 from driftwatch.store import rows, runs
+from driftwatch.store.database import among
 from driftwatch.store.tables import IncidentRow, NotificationRow, TransitionRow, VerdictRow
 
+Join: TypeAlias = Callable[[Step, Sequence[Incident]], Step]
+"""Makes an incident that opens a part of one of the open groups; see ``driftwatch.alert.grouping.join``."""
 
-def commit(session: Session, verdict: Verdict | None, steps: Sequence[Step], *, at: datetime) -> list[Incident]:
-    """Write a judgement; what is written already is left alone, so that judging a run again is harmless."""
+
+def commit(
+    session: Session, verdict: Verdict | None, steps: Sequence[Step], *, at: datetime, join: Join | None = None
+) -> list[Incident]:
+    """Write a judgement; what is written already is left alone, so that judging a run again is harmless.
+
+    Groups are formed in here: of two targets judged at the same moment in two processes, one sees the other's incident.
+    """
     if verdict is not None:
         if session.get(VerdictRow, verdict.run_id) is not None:
             return []
         runs.mark_judged(session, verdict.run_id)
         session.execute(insert(VerdictRow), [rows.verdict_columns(verdict)])
-    moved = []
+    moved, known = [], _Known(session)
     for step in steps:
+        if join is not None and step.after is IncidentState.OPEN and step.before in _CLOSED:
+            step = join(step, known.open_groups(step.cause))  # noqa: PLW2901 - the step as it is written
+        is_new = step.incident_id is None
         incident = _open(session, step) if step.incident_id is None else _move(session, step, step.incident_id)
         if incident is not None:
-            _tell(session, incident, step, at=at)
+            known.wrote(incident, is_new=is_new)
+            _tell(session, incident, step, known.told(incident), at=at)
             moved.append(incident)
     session.flush()
     for incident in moved:
@@ -50,6 +64,27 @@ def verdicts(
     return [rows.verdict(row) for row in session.scalars(query.limit(limit))]
 
 
+def latest_verdicts(session: Session, targets: Sequence[str]) -> dict[str, Verdict]:
+    """Target → its latest verdict."""
+    names = among(targets).subquery()
+    latest = (
+        select(col(VerdictRow.run_id))
+        .where(col(VerdictRow.target) == names.c.value)
+        .order_by(col(VerdictRow.at).desc(), col(VerdictRow.run_id).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(VerdictRow).where(col(VerdictRow.run_id).in_(select(latest).select_from(names)))
+    return {row.target: rows.verdict(row) for row in session.scalars(query)}
+
+
+def name_causes(session: Session, causes: Mapping[int, str]) -> None:
+    """Give incidents of before revision 0004 a cause."""
+    for incident_id, cause in causes.items():
+        unnamed = update(IncidentRow).where(col(IncidentRow.id) == incident_id, col(IncidentRow.cause) == "")
+        session.execute(unnamed.values(cause=cause))
+
+
 def incidents(session: Session, *, target: str | None, open_only: bool, limit: int | None) -> list[Incident]:
     """Incidents, newest first."""
     query = select(IncidentRow).order_by(col(IncidentRow.id).desc())
@@ -66,6 +101,17 @@ def incident(session: Session, incident_id: int) -> Incident | None:
     return None if row is None else rows.incident(row)
 
 
+def group(session: Session, incident_id: int) -> list[Incident]:
+    """All incidents of the group that an incident belongs to, the leading one first; empty when it is not stored."""
+    found = session.get(IncidentRow, incident_id)
+    if found is None:
+        return []
+    lead_id = incident_id if found.part_of is None else found.part_of
+    query = select(IncidentRow).where((col(IncidentRow.id) == lead_id) | (col(IncidentRow.part_of) == lead_id))
+    members = [rows.incident(row) for row in session.scalars(query.order_by(col(IncidentRow.id)))]
+    return sorted(members, key=lambda member: member.id != lead_id)
+
+
 def transitions(session: Session, incident_id: int) -> list[Transition]:
     """The edges of an incident, oldest first."""
     query = select(TransitionRow).where(col(TransitionRow.incident_id) == incident_id).order_by(col(TransitionRow.id))
@@ -74,12 +120,7 @@ def transitions(session: Session, incident_id: int) -> list[Transition]:
 
 def _open(session: Session, step: Step) -> IncidentRow | None:
     """A new incident, or None when one of this target and kind is open: two causes at once are told as one."""
-    is_open = select(col(IncidentRow.id)).where(
-        col(IncidentRow.target) == step.target,
-        col(IncidentRow.kind) == step.kind.value,
-        col(IncidentRow.state) != IncidentState.RESOLVED.value,
-    )
-    if session.scalar(is_open) is not None:
+    if _standing(session, step) is not None:
         return None
     row = IncidentRow(
         target=step.target,
@@ -90,10 +131,25 @@ def _open(session: Session, step: Step) -> IncidentRow | None:
         baseline_id=step.baseline_id,
         run_id=step.run_id,
         evidence=dict(step.evidence),
+        severity=step.severity.value,
+        part_of=step.part_of,
+        cause=step.cause,
+        trouble=step.trouble,
     )
     session.add(row)
     session.flush()
     return row
+
+
+def _standing(session: Session, step: Step) -> int | None:
+    """The open incident that the file allows no second of."""
+    query = select(col(IncidentRow.id)).where(
+        col(IncidentRow.target) == step.target,
+        col(IncidentRow.kind) == step.kind.value,
+        col(IncidentRow.trouble) == step.trouble,
+        col(IncidentRow.state) != IncidentState.RESOLVED.value,
+    )
+    return session.scalar(query)
 
 
 def _move(session: Session, step: Step, incident_id: int) -> IncidentRow | None:
@@ -103,17 +159,84 @@ def _move(session: Session, step: Step, incident_id: int) -> IncidentRow | None:
         raise StoreError(f"there is no incident {incident_id}")
     if step.before is None or row.state != step.before.value:
         return None
+    if step.before is IncidentState.RESOLVED:
+        if _standing(session, step) is not None:
+            return None
+        row.n_reopened += 1
+        row.severity, row.cause = step.severity.value, step.cause
+        row.onset_at, row.run_id, row.baseline_id = step.onset_at, step.run_id, step.baseline_id
+        row.acknowledged_at = row.resolved_at = None
     row.state = step.after.value
-    if step.after is IncidentState.ACKNOWLEDGED:
+    if step.event is Event.ESCALATED:
+        row.severity = step.severity.value
+    if step.evidence:
+        row.evidence = dict(step.evidence)
+    if step.event is Event.ACKNOWLEDGED:
         row.acknowledged_at = step.at
-    if step.after is IncidentState.RESOLVED:
+    if step.event is Event.RESOLVED:
         row.resolved_at = step.at
     session.flush()
     return row
 
 
-def _tell(session: Session, incident: IncidentRow, step: Step, *, at: datetime) -> None:
-    """Write the edge and one pending notification for each receiver."""
+_CLOSED = {None, IncidentState.RESOLVED}
+"""Where an edge that opens an incident, or opens it again, begins."""
+
+
+def _open_groups(session: Session, cause: str) -> list[Incident]:
+    """All incidents, resolved ones too, of the groups with this cause that are open."""
+    lead_id = func.coalesce(col(IncidentRow.part_of), col(IncidentRow.id))
+    leads = select(lead_id).where(
+        col(IncidentRow.cause) == cause, col(IncidentRow.state) != IncidentState.RESOLVED.value
+    )
+    query = select(IncidentRow).where(lead_id.in_(leads)).order_by(col(IncidentRow.id))
+    return [rows.incident(row) for row in session.scalars(query)]
+
+
+class _Known:
+    """What the steps of one commit ask of the file again and again, read once: nobody else writes meanwhile."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._groups: dict[str, list[Incident]] = {}
+        self._told: dict[int, dict[str, None]] = {}
+
+    def open_groups(self, cause: str) -> list[Incident]:
+        """All incidents, resolved ones too, of the groups with this cause that are open."""
+        if cause not in self._groups:
+            self._groups[cause] = _open_groups(self._session, cause)
+        return list(self._groups[cause])
+
+    def wrote(self, incident: IncidentRow, *, is_new: bool) -> None:
+        """An incident was opened, or moved: then a group may have opened again, and is read again."""
+        if not is_new:
+            self._groups.clear()
+        elif incident.cause in self._groups:
+            self._groups[incident.cause].append(rows.incident(incident))
+
+    def told(self, incident: IncidentRow) -> dict[str, None]:
+        """Receivers that were to be told of the incident's group before, in order; add those that are now."""
+        lead_id = rows.stored_id(incident.id) if incident.part_of is None else incident.part_of
+        if lead_id not in self._told:
+            self._told[lead_id] = dict.fromkeys(_told_before(self._session, lead_id))
+        return self._told[lead_id]
+
+
+def _told_before(session: Session, lead_id: int) -> list[str]:
+    """Receivers that were to be told of a group before, in order."""
+    query = (
+        select(col(NotificationRow.receiver))
+        .join(TransitionRow, col(TransitionRow.id) == col(NotificationRow.transition_id))
+        .join(IncidentRow, col(IncidentRow.id) == col(TransitionRow.incident_id))
+        .where((col(IncidentRow.id) == lead_id) | (col(IncidentRow.part_of) == lead_id))
+        .group_by(col(NotificationRow.receiver))
+        .order_by(func.min(col(NotificationRow.id)))
+    )
+    return list(session.scalars(query))
+
+
+def _tell(session: Session, incident: IncidentRow, step: Step, told: dict[str, None], *, at: datetime) -> None:
+    """Write the edge and one pending notification for each receiver, who are then among those told."""
     transition = TransitionRow(
         incident_id=rows.stored_id(incident.id),
         before=None if step.before is None else step.before.value,
@@ -121,9 +244,13 @@ def _tell(session: Session, incident: IncidentRow, step: Step, *, at: datetime) 
         at=step.at,
         author=step.author,
         reason=step.reason,
+        event=step.event.value,
     )
     session.add(transition)
     session.flush()
+    # Whoever was told of the beginning is told how it goes on, whatever the routes say by then.
+    receivers = dict.fromkeys([*step.receivers, *told])
+    told |= dict.fromkeys(step.receivers)
     pending = [
         {
             "transition_id": transition.id,
@@ -134,7 +261,7 @@ def _tell(session: Session, incident: IncidentRow, step: Step, *, at: datetime) 
             "attempts": 0,
             "next_attempt_at": at,
         }
-        for receiver in dict.fromkeys(step.receivers)
+        for receiver in receivers
     ]
     if pending:
         session.execute(insert(NotificationRow), pending)

@@ -30,7 +30,7 @@ class Scripts:
     revisions: tuple[str, ...]
 
 
-PACKAGED = Scripts(directory=Path(__file__).parent / "migrations", revisions=("0001", "0002", "0003"))
+PACKAGED = Scripts(directory=Path(__file__).parent / "migrations", revisions=("0001", "0002", "0003", "0004"))
 
 
 def migrate(database: Database, *, scripts: Scripts = PACKAGED) -> str:

@@ -14,6 +14,7 @@ from driftwatch.domain import (
     CanaryEvidence,
     ChannelEvidence,
     Completion,
+    Event,
     Incident,
     IncidentState,
     Json,
@@ -29,6 +30,8 @@ from driftwatch.domain import (
     Run,
     RunState,
     Score,
+    Severity,
+    Silence,
     State,
     ToolCall,
     Transition,
@@ -43,6 +46,7 @@ from driftwatch.store.tables import (
     LookupRow,
     NotificationRow,
     RunRow,
+    SilenceRow,
     TransitionRow,
     VerdictRow,
 )
@@ -66,6 +70,8 @@ def baseline(row: BaselineRow) -> Baseline:
         anchors_wanted=row.anchors_wanted,
         calibration_wanted=row.calibration_wanted,
         parent_id=row.parent_id,
+        expires_at=row.expires_at,
+        scope=tuple(row.scope or ()),
     )
 
 
@@ -214,6 +220,11 @@ def incident(row: IncidentRow) -> Incident:
         evidence=row.evidence,
         acknowledged_at=row.acknowledged_at,
         resolved_at=row.resolved_at,
+        severity=Severity(row.severity),
+        part_of=row.part_of,
+        cause=row.cause,
+        trouble=row.trouble,
+        n_reopened=row.n_reopened,
     )
 
 
@@ -227,6 +238,7 @@ def transition(row: TransitionRow) -> Transition:
         at=row.at,
         author=row.author,
         reason=row.reason,
+        event=Event(row.event),
     )
 
 
@@ -242,6 +254,20 @@ def notification(row: NotificationRow) -> Notification:
         next_attempt_at=row.next_attempt_at,
         sent_at=row.sent_at,
         last_error=row.last_error,
+    )
+
+
+def silence(row: SilenceRow) -> Silence:
+    """The silence of a stored row."""
+    return Silence(
+        id=stored_id(row.id),
+        match={key: tuple(values) for key, values in row.match.items()},
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        author=row.author,
+        reason=row.reason,
+        created_at=row.created_at,
+        ended_by=row.ended_by,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import numpy as np
@@ -17,7 +17,9 @@ from driftwatch.domain import (
     Baseline,
     Ceiling,
     Completion,
+    HarnessChange,
     Incident,
+    Json,
     Listing,
     Lookup,
     Notification,
@@ -26,6 +28,7 @@ from driftwatch.domain import (
     RunState,
     Score,
     SeriesRow,
+    Silence,
     Spending,
     Step,
     Told,
@@ -33,8 +36,22 @@ from driftwatch.domain import (
     Tripwire,
     Verdict,
 )
-from driftwatch.store import baselines, embeddings, judgements, outbox, retention, runs, series, told
+from driftwatch.store import (
+    baselines,
+    brought_in,
+    embeddings,
+    harness,
+    judgements,
+    outbox,
+    retention,
+    runs,
+    series,
+    silences,
+    tallies,
+    told,
+)
 from driftwatch.store.baselines import BaselineChange
+from driftwatch.store.brought_in import BroughtIn
 from driftwatch.store.database import Database
 from driftwatch.store.migrate import migrate
 
@@ -107,6 +124,8 @@ class Store:
         anchors_wanted: int,
         calibration_wanted: int,
         parent_id: int | None = None,
+        expires_at: datetime | None = None,
+        scope: Sequence[str] = (),
     ) -> Baseline:
         """Begin a collecting baseline; the current one is superseded and becomes the parent unless one is named."""
         with self._database.writing() as session:
@@ -120,6 +139,8 @@ class Store:
                 anchors_wanted=anchors_wanted,
                 calibration_wanted=calibration_wanted,
                 parent_id=parent_id,
+                expires_at=expires_at,
+                scope=scope,
             )
 
     def activate_baseline(self, baseline_id: int, *, at: datetime, reason: str = "calibration is complete") -> Baseline:
@@ -127,17 +148,82 @@ class Store:
         with self._database.writing() as session:
             return baselines.activate(session, baseline_id, at=at, reason=reason)
 
-    def restore_baseline(self, baseline_id: int, *, author: str, reason: str, at: datetime) -> Baseline:
+    def replace_baseline(
+        self,
+        replaced: Baseline,
+        *,
+        author: str,
+        reason: str,
+        at: datetime,
+        calibration_wanted: int,
+        parent_id: int,
+        expires_at: datetime | None = None,
+        scope: Sequence[str] = (),
+        anchor_ids: Sequence[int] = (),
+        scores: Mapping[int, Sequence[Score]] = MappingProxyType({}),
+    ) -> Baseline:
+        """Begin a baseline of the same question in the place of the current one, whole or not at all.
+
+        Args:
+            replaced: the baseline that was current when it was decided.
+            author: who decided it.
+            reason: why.
+            at: when.
+            calibration_wanted: it becomes active at once when there are as many calibration runs.
+            parent_id: what an undo brings back.
+            expires_at: when it comes back by itself.
+            scope: the canaries that were accepted; empty: the whole target.
+            anchor_ids: completions that become anchors.
+            scores: calibration run → its scores against these anchors.
+
+        Raises:
+            UsageError: another baseline is current by now; nothing was written.
+            StoreError: as for ``accept_anchors``.
+        """
+        with self._database.writing() as session:
+            return baselines.replace(
+                session,
+                replaced,
+                author=author,
+                reason=reason,
+                at=at,
+                calibration_wanted=calibration_wanted,
+                parent_id=parent_id,
+                expires_at=expires_at,
+                scope=scope,
+                anchor_ids=anchor_ids,
+                scores=scores,
+            )
+
+    def set_expiry(
+        self, baseline: Baseline, expires_at: datetime | None, *, author: str, reason: str, at: datetime
+    ) -> Baseline:
+        """Say anew until when the current baseline is accepted, None: for good; UsageError when it is not current."""
+        with self._database.writing() as session:
+            return baselines.set_expiry(session, baseline, expires_at, author=author, reason=reason, at=at)
+
+    def bring_in(self, baseline: BroughtIn, *, author: str, reason: str, at: datetime) -> Baseline:
+        """Make a baseline that was measured elsewhere current, with runs of its own; see ``brought_in.BroughtIn``.
+
+        Raises:
+            UsageError: another baseline than the one to be replaced is current by now; nothing was written.
+        """
+        with self._database.writing() as session:
+            return brought_in.bring_in(session, baseline, author=author, reason=reason, at=at)
+
+    def restore_baseline(
+        self, baseline_id: int, *, author: str, reason: str, at: datetime, replacing: Baseline | None = None
+    ) -> Baseline:
         """Undo: supersede the current baseline and make this one current again.
 
         It becomes active, or collecting if it never was active. Its author and reason stay those of its beginning;
         who restored it and why is in ``baseline_changes``.
 
         Raises:
-            UsageError: there is no such baseline, or it is current.
+            UsageError: there is no such baseline, it is current, or ``replacing`` is current no more.
         """
         with self._database.writing() as session:
-            return baselines.restore(session, baseline_id, author=author, reason=reason, at=at)
+            return baselines.restore(session, baseline_id, author=author, reason=reason, at=at, replacing=replacing)
 
     def current_baseline(self, target: str) -> Baseline | None:
         """The target's collecting or active baseline."""
@@ -320,6 +406,11 @@ class Store:
                 newest_first=newest_first,
             )
 
+    def run_counts(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Run id → good replies and failures, of these runs."""
+        with self._database.reading() as session:
+            return brought_in.run_counts(session, run_ids)
+
     def last_scheduled(self, targets: Sequence[str]) -> dict[str, datetime]:
         """Each target's latest slot, whatever became of the run; targets that never ran are absent."""
         with self._database.reading() as session:
@@ -387,11 +478,26 @@ class Store:
 
     # ------------------------------------------------------------ judgement
 
-    def commit_judgement(self, verdict: Verdict | None, steps: Sequence[Step], *, at: datetime) -> list[Incident]:
+    def commit_judgement(
+        self,
+        verdict: Verdict | None,
+        steps: Sequence[Step],
+        *,
+        at: datetime,
+        join: judgements.Join | None = None,
+    ) -> list[Incident]:
         """Write a verdict (its run becomes judged), incidents, transitions and pending notifications, all or nothing.
 
         Harmless when repeated: nothing is written for a run that has a verdict, no second incident is opened beside
-        an open one of the same target and kind, and an edge is skipped when the incident is not where it begins.
+        an open one of the same target, kind and trouble, and an edge is skipped when the incident is not where it
+        begins. Whoever was told of a group before is told of every later edge.
+
+        Args:
+            verdict: about a run with evidence; None for edges that no run caused.
+            steps: the edges.
+            at: when the notifications become due.
+            join: asked inside the transaction whether an incident that opens belongs to a group that is open by then;
+                None: each stands alone.
 
         Returns:
             The incidents that were opened or moved.
@@ -400,7 +506,17 @@ class Store:
             StoreError: the verdict's run has no evidence, or a step names an incident that is not stored.
         """
         with self._database.writing() as session:
-            return judgements.commit(session, verdict, steps, at=at)
+            return judgements.commit(session, verdict, steps, at=at, join=join)
+
+    def commit_unless_moved(self, steps: Sequence[Step], *, since: int, at: datetime) -> list[Incident]:
+        """Write edges of one group, and what they tell, unless it has had another edge since the one with this number.
+
+        For edges that time causes: of many processes that see the same group at the same time one writes them.
+        """
+        with self._database.writing() as session:
+            if {outbox.latest_edge(session, step.incident_id or 0) for step in steps} != {since}:
+                return []
+            return judgements.commit(session, None, steps, at=at)
 
     def verdicts(
         self,
@@ -418,6 +534,16 @@ class Store:
         """The verdict of the target's latest judged run."""
         return next(iter(self.verdicts(target, limit=1)), None)
 
+    def latest_verdicts(self, targets: Sequence[str]) -> dict[str, Verdict]:
+        """Target → the verdict of its latest judged run; a target without one is absent."""
+        with self._database.reading() as session:
+            return judgements.latest_verdicts(session, targets)
+
+    def name_causes(self, causes: Mapping[int, str]) -> None:
+        """Give incidents that have no cause one: number → cause. Those that have one keep it."""
+        with self._database.writing() as session:
+            judgements.name_causes(session, causes)
+
     def incidents(
         self, *, target: str | None = None, open_only: bool = False, limit: int | None = None
     ) -> list[Incident]:
@@ -430,6 +556,11 @@ class Store:
         with self._database.reading() as session:
             return judgements.incident(session, incident_id)
 
+    def group(self, incident_id: int) -> list[Incident]:
+        """All incidents of the group that one belongs to, the leading one first; empty when it is not stored."""
+        with self._database.reading() as session:
+            return judgements.group(session, incident_id)
+
     def transitions(self, incident_id: int) -> list[Transition]:
         """The edges of an incident, oldest first."""
         with self._database.reading() as session:
@@ -437,33 +568,219 @@ class Store:
 
     # ------------------------------------------------------------ outbox
 
-    def due_notifications(self, at: datetime) -> list[tuple[Notification, Announcement]]:
-        """Pending notifications whose next attempt is due, oldest first, with incident, transition and its history.
+    def waiting(
+        self, at: datetime, *, receiver: str | None = None, apart_from: Sequence[int] = ()
+    ) -> list[tuple[list[Notification], Announcement]]:
+        """For each receiver and group of which a pending notification is due: all that was or will be told.
 
-        Never one whose earlier sibling for the same incident and receiver is still pending.
+        Args:
+            at: when.
+            receiver: of this one alone; None: of all.
+            apart_from: numbers of the leads of groups to leave out.
+
+        Returns:
+            The receiver's notifications of the group, of every state and oldest first, with what a notifier needs to
+            tell the first pending one; in order of that one.
         """
         with self._database.reading() as session:
-            return outbox.due(session, at)
+            return outbox.waiting(session, at, receiver=receiver, apart_from=apart_from)
+
+    def told_of(self, receiver: str, incident_id: int) -> tuple[list[Notification], Announcement]:
+        """All that one receiver was or will be told of the group of an incident, and the group's latest edge.
+
+        Raises:
+            StoreError: the incident is not stored.
+        """
+        with self._database.reading() as session:
+            return outbox.told_of(session, receiver, incident_id)
+
+    def announcement(self, incident_id: int) -> Announcement | None:
+        """The latest edge of the group of an incident, for nobody in particular; None when it is not stored."""
+        with self._database.reading() as session:
+            return outbox.announcement(session, incident_id)
+
+    def unanswered(self) -> list[tuple[Announcement, list[Notification]]]:
+        """The groups of which something is open that nobody has acknowledged, by number, with their notifications."""
+        with self._database.reading() as session:
+            return outbox.unanswered(session)
 
     def notifications(self, incident_id: int | None = None) -> list[Notification]:
         """Notifications of one incident or of all, oldest first."""
         with self._database.reading() as session:
             return outbox.listing(session, incident_id)
 
-    def mark_sent(self, notification_id: int, *, at: datetime) -> None:
-        """Note that the receiver took it; harmless when it is settled."""
-        with self._database.writing() as session:
-            outbox.mark_sent(session, notification_id, at=at)
+    def group_notifications(self, incident_id: int) -> list[Notification]:
+        """Notifications of all incidents of a group, oldest first; empty when the incident is not stored."""
+        with self._database.reading() as session:
+            return outbox.of_group(session, incident_id)
 
-    def mark_failed(self, notification_id: int, *, error: str, next_attempt_at: datetime) -> None:
-        """Note a failed attempt; it stays pending until ``next_attempt_at``."""
-        with self._database.writing() as session:
-            outbox.mark_failed(session, notification_id, error=error, next_attempt_at=next_attempt_at)
+    def lease(
+        self,
+        notifications: Sequence[Notification],
+        *,
+        at: datetime,
+        until: datetime,
+        beside: Sequence[Notification] = (),
+    ) -> list[int]:
+        """Take pending notifications, as they were read, to send them; nobody else will before ``until``.
 
-    def mark_dead(self, notification_id: int, *, error: str) -> None:
-        """Note that the receiver will never take it; later ones of the incident are no longer held back."""
+        Args:
+            notifications: one at least, all to one receiver about one group.
+            at: now.
+            until: when they are due again should this process die.
+            beside: the others to that receiver about that group, as they were read.
+
+        Returns:
+            The ids of all; or none when another process has taken or put off one of them, settled one of them or beside
+            them, or is telling that receiver of that group.
+        """
         with self._database.writing() as session:
-            outbox.mark_dead(session, notification_id, error=error)
+            return outbox.lease(session, notifications, at=at, until=until, beside=beside)
+
+    def give_back(self, notifications: Sequence[Notification]) -> None:
+        """Leave what was leased as it was read before the lease."""
+        with self._database.writing() as session:
+            outbox.give_back(session, notifications)
+
+    def revive(self, receiver: str, *, at: datetime) -> int:
+        """Let be due again what a receiver refused for good of groups that are open; returns how many.
+
+        Not what is older than something that it took of the same group, and nothing of a group that is over.
+        """
+        with self._database.writing() as session:
+            return outbox.revive(session, receiver, at=at)
+
+    def mark_sent(
+        self,
+        notification_id: int,
+        *,
+        at: datetime,
+        receipt: Mapping[str, Json] | None = None,
+        along: Sequence[int] = (),
+    ) -> None:
+        """Note that the receiver took it, and its receipt for the group; harmless when it is settled.
+
+        Args:
+            notification_id: which.
+            at: when.
+            receipt: None leaves what is stored.
+            along: pending ones that need not be told any more, since this one said it all.
+        """
+        with self._database.writing() as session:
+            outbox.mark_sent(session, notification_id, at=at, receipt=receipt, along=along)
+
+    def mute(self, notification_id: int, *, reason: str) -> None:
+        """Note that a pending one is not worth telling any more."""
+        with self._database.writing() as session:
+            outbox.mute(session, notification_id, reason=reason)
+
+    def hold(self, notification_id: int, *, reason: str) -> None:
+        """Note why a pending one waits; it stays due, so that it is looked at again at every pass."""
+        with self._database.writing() as session:
+            outbox.hold(session, notification_id, reason=reason)
+
+    def rest(self, receiver: str, *, until: datetime, reason: str, at: datetime) -> None:
+        """Let all that is due for a receiver wait, without an attempt."""
+        with self._database.writing() as session:
+            outbox.rest(session, receiver, until=until, reason=reason, at=at)
+
+    def wake(self, receiver: str, *, at: datetime) -> None:
+        """Let all be due that waits for a receiver to come back."""
+        with self._database.writing() as session:
+            outbox.wake(session, receiver, at=at)
+
+    def mark_failed(
+        self, notification_id: int, *, error: str, next_attempt_at: datetime, along: Sequence[int] = ()
+    ) -> None:
+        """Note a failed attempt; it stays pending until ``next_attempt_at``, and those along with it."""
+        with self._database.writing() as session:
+            outbox.mark_failed(session, notification_id, error=error, next_attempt_at=next_attempt_at, along=along)
+
+    def mark_dead(self, notification_id: int, *, error: str, along: Sequence[Notification] = ()) -> None:
+        """Note that the receiver will never take it; those along are left as they were read before the lease."""
+        with self._database.writing() as session:
+            outbox.mark_dead(session, notification_id, error=error, along=along)
+
+    # ------------------------------------------------------------ silences, and changes on our side
+
+    def add_silence(
+        self,
+        *,
+        match: Mapping[str, Sequence[str]],
+        starts_at: datetime,
+        ends_at: datetime,
+        author: str,
+        reason: str,
+        at: datetime,
+    ) -> Silence:
+        """Begin a silence; see ``Silence.match``."""
+        with self._database.writing() as session:
+            return silences.add(
+                session, match=match, starts_at=starts_at, ends_at=ends_at, author=author, reason=reason, at=at
+            )
+
+    def end_silence(self, silence_id: int, *, author: str, at: datetime) -> Silence:
+        """End a silence before its time.
+
+        Raises:
+            UsageError: there is none, or it has ended.
+        """
+        with self._database.writing() as session:
+            return silences.end(session, silence_id, author=author, at=at)
+
+    def silences(self, *, ending_after: datetime | None = None) -> list[Silence]:
+        """Silences in the order in which they were made, all or those that end after a time."""
+        with self._database.reading() as session:
+            return silences.listing(session, ending_after=ending_after)
+
+    def note_harness(self, facts: Mapping[str, str], *, at: datetime) -> HarnessChange | None:
+        """Remember what is so on our side from now on; None when it was so already."""
+        with self._database.writing() as session:
+            return harness.note(session, facts, at=at)
+
+    def harness_changes(self, *, since: datetime | None = None, until: datetime | None = None) -> list[HarnessChange]:
+        """Changes on our side, oldest first, the times inclusive."""
+        with self._database.reading() as session:
+            return harness.listing(session, since=since, until=until)
+
+    # ------------------------------------------------------------ how much there is, and whether it can be more
+
+    def check_writable(self) -> None:
+        """Write four bytes that say nothing, as a proof; StoreError when the disk is full, read-only or locked."""
+        with self._database.writing() as session:
+            # Any change of the header page is a write like all others. Nobody else uses this number.
+            session.connection().exec_driver_sql("PRAGMA user_version = 0")
+
+    def run_sums(self, *, after_id: int, unfinished: Collection[int], failure_share: float) -> tallies.RunSums:
+        """Sum up finished runs: those after an id, and those that were unfinished the last time.
+
+        Args:
+            after_id: ``last_id`` of the last answer, 0 for all.
+            unfinished: those of the last answer.
+            failure_share: a run with a larger share of failed requests, 0 … 1, counts as failed.
+        """
+        with self._database.reading() as session:
+            return tallies.run_sums(session, after_id=after_id, unfinished=unfinished, failure_share=failure_share)
+
+    def last_completion_id(self) -> int:
+        """Up to which id there are completions; 0 when there are none."""
+        with self._database.reading() as session:
+            return tallies.last_completion_id(session)
+
+    def asked(self, *, after_id: int, until_id: int) -> list[tallies.Asked]:
+        """What completions with an id above the one and up to the other took."""
+        with self._database.reading() as session:
+            return tallies.asked(session, after_id=after_id, until_id=until_id)
+
+    def deliveries(self) -> dict[str, tallies.Deliveries]:
+        """Receiver → what became of its notifications; receivers without any are absent."""
+        with self._database.reading() as session:
+            return tallies.deliveries(session)
+
+    def undelivered(self, *, since: datetime, also: Collection[str] = ()) -> dict[str, tallies.Undelivered]:
+        """Receivers that have not taken something: refused it for good after ``since``, or failed to until now."""
+        with self._database.reading() as session:
+            return tallies.undelivered(session, since=since, also=also)
 
     # ------------------------------------------------------------ embeddings and retention
 

@@ -16,12 +16,14 @@ from sqlmodel import Field, SQLModel
 
 from driftwatch.domain import (
     BaselineState,
+    Event,
     IncidentState,
     Kind,
     NotificationState,
     Outcome,
     Purpose,
     RunState,
+    Severity,
     State,
 )
 from driftwatch.store.columns import JsonText, Words
@@ -70,6 +72,8 @@ class BaselineRow(_Row, table=True):
     anchors_wanted: int
     calibration_wanted: int
     parent_id: int | None = Field(default=None, foreign_key="baseline.id")
+    expires_at: datetime | None = None
+    scope: Any = Field(default=None, sa_type=JsonText, nullable=True)
 
 
 class BaselineChangeRow(_Row, table=True):
@@ -213,14 +217,16 @@ class VerdictRow(_Row, table=True):
 
 
 class IncidentRow(_Row, table=True):
-    """One incident. At most one per (target, kind) is not resolved."""
+    """One incident. At most one per (target, kind, trouble) is not resolved."""
 
     __tablename__ = "incident"
     __table_args__: ClassVar[Any] = (
         _one_of("kind", Kind),
         _one_of("state", IncidentState),
-        Index("ix_incident_open", "target", "kind", unique=True, sqlite_where=text("state != 'resolved'")),
+        _one_of("severity", Severity),
+        Index("ix_incident_open", "target", "kind", "trouble", unique=True, sqlite_where=text("state != 'resolved'")),
         Index("ix_incident_target", "target", "id"),
+        Index("ix_incident_part_of", "part_of"),
     )
     id: int | None = Field(default=None, primary_key=True)
     target: str = Field(sa_type=Words)
@@ -228,18 +234,27 @@ class IncidentRow(_Row, table=True):
     state: str = Field(sa_type=Words)
     opened_at: datetime
     onset_at: datetime
-    baseline_id: int = Field(foreign_key="baseline.id")
-    run_id: int = Field(foreign_key="run.id")
+    baseline_id: int | None = Field(default=None, foreign_key="baseline.id")
+    run_id: int | None = Field(default=None, foreign_key="run.id")
     evidence: Any = Field(sa_type=JsonText, nullable=False)
     acknowledged_at: datetime | None = None
     resolved_at: datetime | None = None
+    severity: str = Field(sa_type=Words)
+    part_of: int | None = Field(default=None, foreign_key="incident.id")
+    cause: str = Field(default="", sa_type=Words)
+    trouble: str = Field(default="", sa_type=Words)
+    n_reopened: int = 0
 
 
 class TransitionRow(_Row, table=True):
     """One stored edge of the incident state machine. Rows are only ever added."""
 
     __tablename__ = "transition"
-    __table_args__: ClassVar[Any] = (_one_of("after", IncidentState), Index("ix_transition_incident", "incident_id"))
+    __table_args__: ClassVar[Any] = (
+        _one_of("after", IncidentState),
+        _one_of("event", Event),
+        Index("ix_transition_incident", "incident_id"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     incident_id: int = Field(foreign_key="incident.id")
     before: str | None = Field(default=None, sa_type=Words)
@@ -247,6 +262,7 @@ class TransitionRow(_Row, table=True):
     at: datetime
     author: str = Field(sa_type=Words)
     reason: str = Field(sa_type=Words)
+    event: str = Field(sa_type=Words)
 
 
 class NotificationRow(_Row, table=True):
@@ -268,6 +284,47 @@ class NotificationRow(_Row, table=True):
     next_attempt_at: datetime
     sent_at: datetime | None = None
     last_error: str | None = Field(default=None, sa_type=Words)
+
+
+class ReceiptRow(_Row, table=True):
+    """What a notifier returned when it told a receiver of a group of incidents."""
+
+    __tablename__ = "receipt"
+    receiver: str = Field(primary_key=True, sa_type=Words)
+    incident_id: int = Field(primary_key=True, foreign_key="incident.id")
+    value: Any = Field(sa_type=JsonText, nullable=False)
+
+
+class SilenceRow(_Row, table=True):
+    """One silence. What ended it early moved ``ends_at`` forward."""
+
+    __tablename__ = "silence"
+    __table_args__: ClassVar[Any] = (Index("ix_silence_ends_at", "ends_at"),)
+    id: int | None = Field(default=None, primary_key=True)
+    match: Any = Field(sa_type=JsonText, nullable=False)
+    starts_at: datetime
+    ends_at: datetime
+    author: str = Field(sa_type=Words)
+    reason: str = Field(sa_type=Words)
+    created_at: datetime
+    ended_by: str | None = Field(default=None, sa_type=Words)
+
+
+class HarnessRow(_Row, table=True):
+    """What was so on the operator's side from a time on; written only when it differs from the row before."""
+
+    __tablename__ = "harness"
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime
+    facts: Any = Field(sa_type=JsonText, nullable=False)
+    changed: Any = Field(sa_type=JsonText, nullable=False)
+
+
+class InstallationRow(_Row, table=True):
+    """The one row that tells this database from every other: receivers that outlive it are given its name."""
+
+    __tablename__ = "installation"
+    name: str = Field(primary_key=True, sa_type=Words)
 
 
 class LookupRow(_Row, table=True):

@@ -12,6 +12,7 @@ import pytest
 from driftwatch.domain import (
     Baseline,
     Completion,
+    Event,
     IncidentState,
     Kind,
     Outcome,
@@ -108,7 +109,9 @@ class World:
             "evidence": {"channels": ["wording"]},
             "receivers": ("oncall", "team"),
         }
-        return Step(**{**values, **changes})
+        values |= changes
+        values.setdefault("event", {"open": Event.OPENED}.get(values["after"]) or Event(values["after"].value))
+        return Step(**values)
 
 
 def completion(**changes: Any) -> Completion:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from driftwatch.domain import BaselineState, Purpose, Score
@@ -148,3 +150,98 @@ def test_an_anchor_of_a_baseline_that_does_not_exist_is_refused_by_name(world):
         f"{world.path} refused a write that contradicts what it holds: FOREIGN KEY constraint failed"
     )
     assert raised.value.__suppress_context__
+
+
+# ---------------------------------------------------------------- replaced whole, or not at all
+
+
+def test_a_replacement_is_written_with_anchors_scores_and_state_at_once(world):
+    first = world.baseline()
+    _, stored = world.measured(first, hour=1)
+    run, _ = world.measured(first, hour=2)
+    created = world.store.replace_baseline(
+        first,
+        author="ana",
+        reason="new prompt",
+        at=world.at(3),
+        calibration_wanted=1,
+        parent_id=first.id,
+        expires_at=world.at(9),
+        scope=("core/sum",),
+        anchor_ids=[stored[0].id],
+        scores={run.id: (Score(channel="wording", value=0.5),)},
+    )
+    assert created == world.store.current_baseline("support")
+    assert (created.state, created.parent_id, created.series_key) == (BaselineState.ACTIVE, first.id, first.series_key)
+    assert (created.expires_at, created.scope) == (world.at(9), ("core/sum",))
+    assert world.store.anchors(created.id) == {stored[0].canary_id: [stored[0]]}
+    assert [(row.run_id, row.purpose) for row in world.store.series(created.id)] == [(run.id, Purpose.CALIBRATION)]
+
+
+def test_a_replacement_without_enough_calibration_collects(world):
+    first = world.baseline()
+    created = world.store.replace_baseline(
+        first, author="ana", reason="r", at=world.at(3), calibration_wanted=20, parent_id=first.id
+    )
+    assert created.state is BaselineState.COLLECTING
+    assert (created.expires_at, created.scope) == (None, ())
+
+
+def test_a_replacement_with_a_bad_anchor_has_changed_nothing(world):
+    first = world.baseline()
+    changes = world.store.baseline_changes("support")
+    with pytest.raises(StoreError, match="completion 99 is not stored"):
+        world.store.replace_baseline(
+            first, author="a", reason="r", at=world.at(3), calibration_wanted=1, parent_id=first.id, anchor_ids=[99]
+        )
+    assert world.store.baseline_changes("support") == changes
+    assert world.store.current_baseline("support") == first
+
+
+TAKEN = (
+    "^support: baseline 1 was current a moment ago, and baseline 2 has taken its place meanwhile; nothing was written: "
+    "`driftwatch rebaseline support --history` says who changed what$"
+)
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda store, known, at: store.replace_baseline(
+            known, author="a", reason="r", at=at, calibration_wanted=1, parent_id=known.id
+        ),
+        lambda store, known, at: store.set_expiry(known, None, author="a", reason="r", at=at),
+        lambda store, known, at: store.restore_baseline(known.id, author="a", reason="r", at=at, replacing=known),
+    ],
+    ids=["replace", "expiry", "restore"],
+)
+def test_what_was_decided_about_a_baseline_that_is_current_no_more_is_not_written(world, decide):
+    first = world.baseline()
+    world.baseline(at=world.at(5))
+    changes = world.store.baseline_changes("support")
+    with pytest.raises(UsageError, match=TAKEN):
+        decide(world.store, first, world.at(6))
+    assert world.store.baseline_changes("support") == changes
+
+
+def test_without_any_current_baseline_it_says_so(world):
+    known = world.baseline("other")
+    with pytest.raises(UsageError, match="and no baseline is current meanwhile; nothing was written"):
+        world.store.set_expiry(replace(known, target="support"), None, author="a", reason="r", at=world.at())
+
+
+def test_a_changed_expiry_is_on_record(world):
+    baseline = world.baseline(expires_at=world.at(9))
+    kept = world.store.set_expiry(baseline, None, author="cho", reason="it stays", at=world.at(4))
+    assert kept.expires_at is None
+    change = world.store.baseline_changes("support")[-1]
+    assert (change.before, change.after) == (BaselineState.COLLECTING, BaselineState.COLLECTING)
+    assert (change.author, change.reason, change.at) == ("cho", "it stays", world.at(4))
+
+
+def test_one_that_comes_back_has_been_armed_since_it_was(world):
+    first = world.baseline()
+    world.store.activate_baseline(first.id, at=world.at(1))
+    armed = world.store.current_baseline("support")
+    world.baseline(at=world.at(2))
+    assert world.store.restore_baseline(first.id, author="ana", reason="undo", at=world.at(3)) == armed

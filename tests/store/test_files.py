@@ -54,7 +54,7 @@ def unprivileged():
 def test_a_new_file_has_the_newest_schema_and_opens_again(tmp_path):
     path = tmp_path / "a b%20ü'\".db"
     with Store.open(path) as store:
-        assert store.schema_version == "0003"
+        assert store.schema_version == "0004"
         store.ping()
     with Store.open(path, create=False) as store:
         assert store.baselines() == []

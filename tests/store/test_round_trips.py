@@ -8,12 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from driftwatch.domain import (
+    WATCH,
     CanaryEvidence,
     ChannelEvidence,
     Completion,
+    Event,
+    IncidentState,
     Kind,
     KindEvidence,
     Outcome,
+    Severity,
     State,
     ToolCall,
     Verdict,
@@ -191,3 +195,45 @@ def test_any_text_a_model_utters_is_kept(world, make_completion, text, expected)
     assert found.error == expected
     assert found.tool_calls == (ToolCall(name=expected, arguments=expected, id=expected),)
     assert found.logprobs == [{"token": expected, "logprob": None, "top": [[expected, -0.5]]}]
+
+
+@QUICK
+@given(
+    severity=st.sampled_from(Severity),
+    cause=TEXT,
+    trouble=TEXT,
+    evidence=st.dictionaries(TEXT, JSON, max_size=3),
+    onset_at=MOMENT,
+)
+def test_incidents_read_back_equal(world, severity, cause, trouble, evidence, onset_at):
+    run, _ = world.measured(world.baseline())
+    opening = world.opening(
+        run, severity=severity, cause=cause, trouble=trouble, evidence=evidence, onset_at=onset_at, receivers=()
+    )
+    (lead,) = world.store.commit_judgement(None, [opening], at=world.at())
+    joining = replace(opening, target="sales", part_of=lead.id, event=Event.JOINED)
+    (member,) = world.store.commit_judgement(None, [joining], at=world.at())
+    assert world.store.group(member.id) == [lead, member]
+    assert (lead.severity, lead.cause, lead.trouble, lead.evidence) == (severity, cause, trouble, evidence)
+    assert (lead.onset_at, lead.part_of, member.part_of, member.lead_id) == (onset_at, None, lead.id, lead.id)
+    over = {"before": IncidentState.OPEN, "after": IncidentState.RESOLVED, "event": Event.RESOLVED}
+    world.store.commit_judgement(
+        None, [replace(opening, incident_id=found.id, **over) for found in (lead, member)], at=world.at()
+    )
+
+
+def test_an_incident_of_the_watch_itself_has_neither_baseline_nor_run(world):
+    run, _ = world.measured(world.baseline())
+    opening = world.opening(run, target=WATCH, kind=Kind.WATCH_ITSELF, trouble="disk", baseline_id=None, run_id=None)
+    (found,) = world.store.commit_judgement(None, [opening], at=world.at())
+    assert (found.target, found.kind, found.trouble) == ("driftwatch", Kind.WATCH_ITSELF, "disk")
+    assert (found.baseline_id, found.run_id) == (None, None)
+    again = replace(opening, trouble="heartbeat")
+    assert len(world.store.commit_judgement(None, [again, opening], at=world.at())) == 1
+
+
+def test_a_baseline_for_a_while_and_a_part_reads_back(world):
+    made = world.baseline(expires_at=world.at(48), scope=("core/a", "core/ü"))
+    assert (made.expires_at, made.scope) == (world.at(48), ("core/a", "core/ü"))
+    assert world.store.current_baseline("support") == made
+    assert world.store.baselines() == [made]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -41,14 +42,14 @@ def connection(world):
             "UNIQUE constraint failed: notification.dedup_key",
         ),
         (
-            """INSERT INTO baseline SELECT 99, target, 'k', 'active', '', '', created_at, NULL, NULL, 1, 1, NULL
-            FROM baseline""",
+            """INSERT INTO baseline SELECT 99, target, 'k', 'active', '', '', created_at, NULL, NULL, 1, 1, NULL,
+            NULL, NULL FROM baseline""",
             "UNIQUE constraint failed: baseline.target",
         ),
         (
             """INSERT INTO incident SELECT 99, target, kind, 'acknowledged', opened_at, onset_at, 1, 1, '{}', NULL,
-            NULL FROM incident""",
-            "UNIQUE constraint failed: incident.target, incident.kind",
+            NULL, severity, NULL, '', trouble, 0 FROM incident""",
+            "UNIQUE constraint failed: incident.target, incident.kind, incident.trouble",
         ),
         ("INSERT INTO verdict SELECT * FROM verdict", "UNIQUE constraint failed: verdict.run_id"),
         ("UPDATE run SET state = 'finished'", "CHECK constraint failed: ck_run_state"),
@@ -58,6 +59,9 @@ def connection(world):
         ("UPDATE verdict SET state = 'ok'", "CHECK constraint failed: ck_verdict_state"),
         ("UPDATE incident SET kind = 'mood'", "CHECK constraint failed: ck_incident_kind"),
         ("UPDATE incident SET state = 'closed'", "CHECK constraint failed: ck_incident_state"),
+        ("UPDATE incident SET severity = 'dire'", "CHECK constraint failed: ck_incident_severity"),
+        ("UPDATE incident SET part_of = 99", "FOREIGN KEY constraint failed"),
+        ("UPDATE transition SET event = 'moved'", "CHECK constraint failed: ck_transition_event"),
         ("UPDATE transition SET after = 'closed'", "CHECK constraint failed: ck_transition_after"),
         ("UPDATE notification SET state = 'lost'", "CHECK constraint failed: ck_notification_state"),
         ("UPDATE membership SET purpose = 'x'", "CHECK constraint failed: ck_membership_purpose"),
@@ -76,12 +80,12 @@ def test_the_file_itself_refuses_what_must_not_be(connection, statement, told):
 def test_superseded_baselines_and_resolved_incidents_do_not_count_as_current(connection):
     for _ in range(2):
         connection.execute(
-            "INSERT INTO baseline SELECT NULL, target, 'k', 'superseded', '', '', created_at, NULL, NULL, 1, 1, NULL "
-            "FROM baseline WHERE id = 1"
+            "INSERT INTO baseline SELECT NULL, target, 'k', 'superseded', '', '', created_at, NULL, NULL, 1, 1, NULL, "
+            "NULL, NULL FROM baseline WHERE id = 1"
         )
         connection.execute(
-            "INSERT INTO incident SELECT NULL, target, kind, 'resolved', opened_at, onset_at, 1, 1, '{}', NULL, NULL "
-            "FROM incident WHERE id = 1"
+            "INSERT INTO incident SELECT NULL, target, kind, 'resolved', opened_at, onset_at, 1, 1, '{}', NULL, NULL, "
+            "severity, NULL, '', '', 0 FROM incident WHERE id = 1"
         )
     assert connection.execute("SELECT count(*) FROM baseline").fetchone() == (3,)
     assert connection.execute("SELECT count(*) FROM incident").fetchone() == (3,)
@@ -106,7 +110,14 @@ def test_superseded_baselines_and_resolved_incidents_do_not_count_as_current(con
         lambda store, _: store.tripped("support", 1),
         lambda store, _: store.incidents(target="support", open_only=True),
         lambda store, _: store.transitions(1),
-        lambda store, at: store.due_notifications(at),
+        lambda store, at: store.waiting(at),
+        lambda store, at: store.waiting(at + timedelta(days=1)),
+        lambda store, _: store.announcement(1),
+        lambda store, _: store.group(1),
+        lambda store, _: store.group_notifications(1),
+        lambda store, at: store.rest("oncall", until=at, reason="busy", at=at),
+        lambda store, at: store.wake("oncall", at=at),
+        lambda store, at: store.silences(ending_after=at),
         lambda store, _: store.get_embeddings("rev", ["hash"]),
     ],
 )
@@ -121,7 +132,9 @@ def test_the_frequent_questions_never_read_a_whole_table(world, connection, ask)
     assert queries
     for statement, given in queries:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
-        assert [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step] == []
+        # The one row that names the file is no table to speak of.
+        known = ("VIRTUAL TABLE", "SCAN installation")
+        assert [step for step in plan if step.startswith("SCAN") and not any(word in step for word in known)] == []
 
 
 def test_a_series_is_read_from_its_index_alone(connection):
