@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from driftwatch.config.settings import Settings, SlackReceiver, TargetSettings
+from driftwatch.config.receivers import secrets_of
+from driftwatch.config.section import Section
+from driftwatch.config.settings import Settings
 from driftwatch.errors import ConfigError
 
 _LARGEST_SECRET = 64 * 1024
@@ -104,11 +106,15 @@ def _places(settings: Settings) -> Iterator[_Place]:
         if target.proxy_env is not None:  # its URL can hold a password
             yield _Place(about=f"target {name}", key=f"targets.{name}.proxy_env", variable=target.proxy_env)
     for name, receiver in settings.receivers.items():
-        if isinstance(receiver, SlackReceiver):
-            yield from _of(f"receiver {name}", f"receivers.{name}", receiver, ("webhook_url", "bot_token"))
+        for secret, (named, file) in secrets_of(receiver).items():
+            place = "" if secret.startswith("headers.") else "_env" if named is not None else "_file"
+            key = f"receivers.{name}.{secret}{place}"
+            yield _Place(about=f"receiver {name}", key=key, variable=named, file=file)
+    if settings.heartbeat is not None:
+        yield from _of("heartbeat", "heartbeat", settings.heartbeat, ("url",))
 
 
-def _of(about: str, path: str, section: TargetSettings | SlackReceiver, secrets: tuple[str, ...]) -> Iterator[_Place]:
+def _of(about: str, path: str, section: Section, secrets: Iterable[str]) -> Iterator[_Place]:
     for secret in secrets:
         variable, file = getattr(section, f"{secret}_env"), getattr(section, f"{secret}_file")
         if variable is not None:

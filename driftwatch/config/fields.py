@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -130,12 +131,79 @@ def _no_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
-"""A short text with something in it."""
-
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
 
 Names = Annotated[tuple[Name, ...], AfterValidator(_no_repeats)]
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+"""A short text with something in it."""
+
+
+def one_or_more(value: Json) -> Json:
+    """One word may be written without brackets."""
+    if isinstance(value, str):
+        return (value,)
+    # Strict: a list that has passed through Python is no tuple any more.
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _clocktime(value: Json) -> time:
+    found = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", value) if isinstance(value, str) else None
+    if found is None:
+        fail("not a time of day", 'write one like "22:00", in quotes')
+    return time(int(found[1]), int(found[2]))
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
+        fail("not a time zone", "write its IANA name, e.g. Europe/Berlin or UTC")
+    return value
+
+
+def _cron(value: str) -> str:
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - only windows that come back need it
+
+    try:
+        trigger = CronTrigger.from_crontab(value, timezone=UTC)
+        # From a leap day on: what never comes within the years that APScheduler looks ahead never comes.
+        comes = trigger.get_next_fire_time(None, datetime(2024, 2, 29, tzinfo=UTC))
+    except (ValueError, TypeError):
+        fail("not a cron expression", 'write minute hour day month weekday, e.g. "0 2 * * sun"')
+    if comes is None:
+        fail("a time that never comes", 'write minute hour day month weekday, e.g. "0 2 * * sun"')
+    return value
+
+
+Patterns = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(one_or_more),
+    AfterValidator(_no_repeats),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}}]}
+    ),
+]
+"""Names in which ``*`` stands for any characters; a single one may stand without brackets."""
+
+Clocktime = Annotated[
+    time,
+    BeforeValidator(_clocktime),
+    WithJsonSchema({"type": "string", "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"}),
+]
+"""A time of day, in a zone that another key names."""
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+Weekdays = Annotated[tuple[Weekday, ...], AfterValidator(_no_repeats)]
+
+Zone = Annotated[str, AfterValidator(_zone)]
+"""A time zone by its IANA name."""
+
+Cron = Annotated[str, AfterValidator(_cron)]
+
+Wait = Annotated[float, BeforeValidator(_duration(longest="366d", zero_allowed=True)), _DURATION_SCHEMA]
+"""A stretch of time that may be none at all."""
 
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 

@@ -45,6 +45,9 @@ def inherit(document: Document) -> tuple[Document, dict[KeyPath, KeyPath]]:
             filled[name] = target
             continue
         inherited = {key: value for key, value in defaults.items() if not _is_given(key, target)}
+        if isinstance(controls := inherited.get("controls"), dict):
+            # What is a control for every target is one for every other target.
+            inherited["controls"] = {control: role for control, role in controls.items() if control != name}
         origins |= {("targets", name, key): ("defaults", key) for key in inherited}
         filled[name] = _implied({**inherited, **target}, values.get("receivers"))
     values["targets"] = filled

@@ -13,6 +13,9 @@ from driftwatch.domain import Json
 _PLACEHOLDER = "REMOVED"
 """Stands where a variable's name belongs, so that one leaked secret is told once and not also as a missing key."""
 
+_OF_A_RECEIVER = 3
+"""Length of the path of a key of a receiver: ``receivers``, its name, the key."""
+
 _FILLED_IN = re.compile(r"\{\{\s*[\w.]+\s*\}\}")
 
 
@@ -34,7 +37,7 @@ def _mapping(values: dict[str, Json], path: KeyPath, problems: list[Problem]) ->
         if not _is_leak(here, value):
             kept[key] = _value(value, here, problems)
             continue
-        env_key, example = _right_key(here)
+        env_key, example = _right_key(here, values.get("type"))
         instead = f"name the environment variable: {env_key}: {example}"
         if _is_option(here):
             instead = "send it as a header, whose value a variable holds: headers: {X-Header: NAME_OF_A_VARIABLE}"
@@ -70,6 +73,8 @@ def _is_leak(path: KeyPath, value: Json) -> bool:
         return True
     if _is_header(path) or key.endswith("_env"):
         return isinstance(value, str) and not names_variable(value)
+    if path[0] == "receivers" and len(path) == _OF_A_RECEIVER and key in _RECEIVERS_SECRETS:
+        return True
     return names_secret(key)
 
 
@@ -88,14 +93,50 @@ def _is_filled_in(value: Json) -> bool:
     return isinstance(value, str) and _FILLED_IN.fullmatch(value) is not None
 
 
-def _right_key(path: KeyPath) -> tuple[str, str]:
+def _right_key(path: KeyPath, kind: Json) -> tuple[str, str]:
+    """The key to write instead and a variable for it; ``kind`` is what stands beside it as ``type``."""
     key = str(path[-1])
     if key.startswith("proxy"):
         return "proxy_env", "WATCH_PROXY"
     if _is_header(path):
         return (key if not has_secret_shape(key) else "X-Header"), "NAME_OF_A_VARIABLE"
+    if path[0] == "heartbeat":
+        return "url_env", "HEARTBEAT_URL"
     if path[0] != "receivers":
         return "api_key_env", "OPENAI_API_KEY"
-    if "token" in key.lower():
-        return "bot_token_env", "SLACK_BOT_TOKEN"
-    return "webhook_url_env", "SLACK_WEBHOOK_URL"
+    if isinstance(kind, str) and kind in _BY_TYPE:
+        named = [advice for advice in _BY_TYPE[kind] if key.lower().removesuffix("_env") in advice[0]]
+        return (named or _BY_TYPE[kind])[0]
+    return next((advice for word, advice in _RECEIVERS_KEYS.items() if word in key.lower()), _RECEIVERS_KEYS["webhook"])
+
+
+_BY_TYPE = {
+    "alertmanager": [("authorization_env", "ALERTMANAGER_AUTHORIZATION")],
+    "discord": [("webhook_url_env", "DISCORD_WEBHOOK_URL")],
+    "pagerduty": [("routing_key_env", "PAGERDUTY_ROUTING_KEY")],
+    "teams": [("webhook_url_env", "TEAMS_WEBHOOK_URL")],
+    "webhook": [("url_env", "ALERT_WEBHOOK_URL"), ("signing_key_env", "ALERT_WEBHOOK_KEY")],
+}
+"""Type of a receiver → the keys that its secrets are named by, and variables for them."""
+
+_RECEIVERS_KEYS = {
+    "app": ("app_token_env", "SLACK_APP_TOKEN"),
+    "token": ("bot_token_env", "SLACK_BOT_TOKEN"),
+    "password": ("password_env", "SMTP_PASSWORD"),
+    "webhook": ("webhook_url_env", "SLACK_WEBHOOK_URL"),
+}
+"""Part of the key of any other receiver → the key to write instead, and a variable for it."""
+
+_RECEIVERS_SECRETS = frozenset(
+    {
+        "authorization",
+        "integration_key",
+        "routing_key",
+        "signing_key",
+        "signing_secret",
+        "url",
+        "webhook",
+        "webhook_url",
+    }
+)
+"""Keys of a receiver that would hold a secret and whose names do not say so elsewhere."""

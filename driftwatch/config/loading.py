@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from driftwatch.config.alerting_rules import broken_alerting_rules
 from driftwatch.config.environment import misspelled, named_variables, override
 from driftwatch.config.inheritance import inherit
 from driftwatch.config.leaks import without_secrets
@@ -15,6 +16,7 @@ from driftwatch.config.merging import merge, resolve_paths, resolved
 from driftwatch.config.problems import KeyPath, Problem, as_error, as_one
 from driftwatch.config.provider_rules import broken_provider_rules
 from driftwatch.config.reading import Document, read
+from driftwatch.config.receiver_rules import broken_receiver_rules
 from driftwatch.config.rules import broken_rules
 from driftwatch.config.settings import Settings
 from driftwatch.config.translation import problems_of
@@ -47,6 +49,7 @@ def load(path: Path | None, env: Mapping[str, str], *, providers: Collection[str
     settings, problems = _validate(document, origins, place)
     # A key without a value is also missing, and a rule knows more than the type of one value: each place is told once.
     broken = broken_rules(document.values) + broken_provider_rules(document.values, providers)
+    broken += broken_receiver_rules(document.values) + broken_alerting_rules(document.values)
     broken = [problem for problem in broken if problem.path not in {told.path for told in document.problems}]
     told = {place for problem in (*document.problems, *broken) for place in _places_of(problem.path, origins)}
     problems = [*document.problems, *broken, *(p for p in problems if p.path not in told), *variables]

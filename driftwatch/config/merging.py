@@ -10,8 +10,10 @@ from driftwatch.config.problems import KeyPath, Problem
 from driftwatch.config.reading import Document
 from driftwatch.domain import Json
 
-_FILE_KEYS = frozenset({"api_key_file", "bot_token_file", "ca_file", "script", "webhook_url_file"})
-"""Keys of targets, defaults and receivers that name a file."""
+
+def _names_file(key: str) -> bool:
+    """Whether a key of targets, defaults, receivers or the heartbeat names a file."""
+    return key.endswith("_file") or key == "script"
 
 
 def merge(documents: Sequence[Document]) -> Document:
@@ -82,7 +84,7 @@ def _section(key: str, value: Json, folder: Path) -> Json:
 def _files(section: Json, folder: Path) -> Json:
     if not isinstance(section, dict):
         return section
-    return {key: resolved(value, folder) if key in _FILE_KEYS else value for key, value in section.items()}
+    return {key: resolved(value, folder) if _names_file(key) else value for key, value in section.items()}
 
 
 def _is_path(model: Json) -> bool:

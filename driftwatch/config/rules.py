@@ -108,24 +108,66 @@ def _known_receivers(values: Mapping[str, Json]) -> Iterator[Problem]:
                 yield unknown((*path, "receivers", position), "receiver", name, receivers)
 
 
-def _one_way_to_slack(values: Mapping[str, Json]) -> Iterator[Problem]:
-    ways = ("webhook_url_env", "webhook_url_file", "bot_token_env", "bot_token_file")
+def _ways_to_slack(values: Mapping[str, Json]) -> Iterator[Problem]:
     for path, receiver in sections(values, "receivers"):
         if receiver.get("type") != "slack":
             continue
-        given = [way for way in ways if way in receiver]
-        if not given:
+        given = {
+            secret: [key for key in (f"{secret}_env", f"{secret}_file") if key in receiver]
+            for secret in ("webhook_url", "bot_token", "app_token")
+        }
+        for secret, keys in given.items():
+            if len(keys) > 1:
+                problem = f"the {secret.replace('_', ' ')} has more than one place"
+                yield Problem(path=path, problem=problem, instead=f"keep {' or '.join(keys)}")
+        if not given["webhook_url"] and not given["bot_token"]:
             yield Problem(
                 path=path, problem="no way to reach Slack", instead="write webhook_url_env: SLACK_WEBHOOK_URL"
             )
-        elif len(given) > 1:
-            yield Problem(path=path, problem="more than one way to reach Slack", instead=f"keep {' or '.join(given)}")
-        elif given[0].startswith("bot") and "channel" not in receiver:
+        if given["bot_token"] and "channel" not in receiver:
             instead = "write the channel's ID, e.g. channel: C0123456789"
             yield Problem(path=(*path, "channel"), problem="missing; a bot needs it", instead=instead)
-        elif given[0].startswith("webhook") and "channel" in receiver:
-            instead = "remove it, or write bot_token_env instead of the webhook"
+        if given["webhook_url"] and not given["bot_token"] and "channel" in receiver:
+            instead = "remove it, or write bot_token_env beside the webhook"
             yield Problem(path=(*path, "channel"), problem="a webhook posts to its own channel", instead=instead)
+        if given["app_token"] and not given["bot_token"]:
+            instead = "write bot_token_env: SLACK_BOT_TOKEN beside it, or remove it"
+            problem = "buttons are in the messages of a bot, and there is none"
+            yield Problem(path=(*path, given["app_token"][0]), problem=problem, instead=instead)
+
+
+def _telling_controls(values: Mapping[str, Json]) -> Iterator[Problem]:
+    targets = dict(sections(values, "targets"))
+    by_name = {str(path[1]): target for path, target in targets.items()}
+    for path, target in targets.items():
+        controls = target.get("controls")
+        for name, role in controls.items() if isinstance(controls, dict) else ():
+            place = (*path, "controls", name)
+            control = by_name.get(name)
+            if name == path[1]:
+                yield Problem(
+                    path=place, problem="a target is no control for itself", instead="name another target, or remove it"
+                )
+            elif control is None:
+                yield unknown(place, "target", name, by_name)
+            elif _few_shared_suites(target, control):
+                problem = "it is asked other suites, so that it could not show the same change"
+                yield Problem(path=place, problem=problem, instead=f"give {name} the suites of {path[1]}")
+            elif role == "same_model" and all(target.get(key) == control.get(key) for key in _PLACE):
+                problem = "it is the same model at the same place, so that it moves whatever the cause"
+                yield Problem(path=place, problem=problem, instead="name a target at another host")
+
+
+_PLACE = ("provider", "base_url", "model", "options")
+"""Keys of a target that say what is asked where."""
+
+
+def _few_shared_suites(target: Mapping[str, Json], control: Mapping[str, Json]) -> bool:
+    """Whether two lists of suites share less than half of the target's; without a list a target has every suite."""
+    wanted, given = target.get("suites"), control.get("suites")
+    if not isinstance(wanted, list) or not isinstance(given, list):
+        return False
+    return 2 * sum(suite in given for suite in wanted) < len(wanted)
 
 
 _RULES: tuple[Callable[[Mapping[str, Json]], Iterator[Problem]], ...] = (
@@ -136,7 +178,8 @@ _RULES: tuple[Callable[[Mapping[str, Json]], Iterator[Problem]], ...] = (
     _one_key,
     _interval_and_jitter,
     _known_receivers,
-    _one_way_to_slack,
+    _telling_controls,
+    _ways_to_slack,
 )
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from driftwatch.config.alerting import Alerts, Heartbeat
 from driftwatch.config.fields import (
     Address,
     EnvName,
@@ -26,11 +27,11 @@ from driftwatch.config.fields import (
     Names,
     Text,
     Timeout,
-    Url,
     UtcTime,
     fail,
 )
 from driftwatch.config.problems import KeyPath, Mark, Problem, as_error
+from driftwatch.config.receivers import Receiver
 from driftwatch.config.section import Section
 from driftwatch.config.spending import Budget, FleetBudget, Limits, Price
 from driftwatch.domain import Json
@@ -205,6 +206,13 @@ class TargetSettings(Section):
     """What changed metadata causes: page, notice or off for all of it, or one word for each kind."""
     owner: Text | None = Field(default=None, examples=["team-support"])
     """Who answers for the endpoint; shown in alerts."""
+    feature: Text | None = Field(default=None, examples=["checkout"])
+    """What you ship on top of it; shown in alerts, and routes can name it."""
+    controls: Mapping[Name, Literal["same_model", "frozen", "feature"]] = Field(
+        default_factory=dict, examples=[{"support-azure": "same_model"}]
+    )
+    """Other targets that tell where a change comes from: same_model at another host, frozen weights of your own, or
+    your feature on top of this endpoint."""
     receivers: Names = Field(default=(), examples=[["oncall"]])
     """Receivers that are told. Default: every receiver. An empty list tells nobody."""
     script: FilePath | None = Field(default=None, examples=["demo-script.yaml"])
@@ -217,35 +225,6 @@ class TargetSettings(Section):
     def _without_slash(cls, value: str | None, info: ValidationInfo) -> str | None:
         # Paths of an API are appended, so that a slash at the end says nothing; another's endpoint may insist on it.
         return value if value is None or info.data.get("provider") == "http" else value.rstrip("/")
-
-
-class SlackReceiver(Section):
-    """A Slack channel, reached by an incoming webhook or by a bot."""
-
-    type: Literal["slack"] = Field(examples=["slack"])
-    """`slack`."""
-    webhook_url_env: EnvName | None = Field(default=None, examples=["SLACK_WEBHOOK_URL"])
-    """Environment variable that holds the URL of an incoming webhook."""
-    webhook_url_file: FilePath | None = Field(default=None, examples=["/run/secrets/slack-webhook"])
-    """File that holds the URL of an incoming webhook."""
-    bot_token_env: EnvName | None = Field(default=None, examples=["SLACK_BOT_TOKEN"])
-    """Environment variable that holds a bot token. Instead of a webhook."""
-    bot_token_file: FilePath | None = Field(default=None, examples=["/run/secrets/slack-bot"])
-    """File that holds a bot token."""
-    channel: Text | None = Field(default=None, examples=["C0123456789"])
-    """Channel ID or name the bot posts to; a webhook brings its own."""
-    base_url: Url | None = Field(default=None, examples=["https://slack.com/api"])
-    """Where Slack's API begins, when it is reached through a proxy."""
-
-
-class ConsoleReceiver(Section):
-    """Announcements on standard output."""
-
-    type: Literal["console"] = Field(examples=["console"])
-    """`console`."""
-
-
-Receiver = Annotated[SlackReceiver | ConsoleReceiver, Field(discriminator="type")]
 
 
 class Simulation(Section):
@@ -274,6 +253,10 @@ class Settings(Section):
     """Suite files, or folders of them. Default: the folder canaries beside this file, else one folder up."""
     receivers: Mapping[Name, Receiver] = Field(default_factory=dict, examples=[{"console": {"type": "console"}}])
     """Who is told of incidents, by name."""
+    alerts: Alerts = Field(default_factory=Alerts, examples=[{"minimum_reminder_interval": "24h"}])
+    """How often people are told of incidents, by which ways, and when not."""
+    heartbeat: Heartbeat | None = Field(default=None, examples=[{"url_env": "HEARTBEAT_URL"}])
+    """A ping for as long as the watch works, to a service that pages when it stops."""
     store: FilePath = Field(default=Path("driftwatch.db"), examples=["driftwatch.db"])
     """Database file; created when missing. DRIFTWATCH_STORE overrides it. Default: beside this file."""
     alarm_budget: AlarmBudget = Field(default_factory=AlarmBudget, examples=[{"chance_of_any_per_year": 0.1}])

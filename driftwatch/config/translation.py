@@ -9,17 +9,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from driftwatch.config.alerting import Alerts, Escalation, Heartbeat, Maintenance, Match, QuietHours, Route
 from driftwatch.config.problems import KeyPath, Problem, nearest, suggest
+from driftwatch.config.receivers import RECEIVERS
 from driftwatch.config.settings import (
     AlarmBudget,
     BaselineSettings,
-    ConsoleReceiver,
     EmbedderSettings,
     HttpSettings,
     LogSettings,
     Settings,
     Simulation,
-    SlackReceiver,
     TargetSettings,
     TripwireSettings,
 )
@@ -34,8 +34,14 @@ SECTIONS: Mapping[KeyPath, type[BaseModel]] = {
     ("embedder",): EmbedderSettings,
     ("http",): HttpSettings,
     ("log",): LogSettings,
-    ("receivers", "*", "console"): ConsoleReceiver,
-    ("receivers", "*", "slack"): SlackReceiver,
+    ("alerts",): Alerts,
+    ("alerts", "routes", "*"): Route,
+    ("alerts", "quiet_hours", "*"): QuietHours,
+    ("alerts", "escalation", "*"): Escalation,
+    ("alerts", "maintenance", "*"): Maintenance,
+    **{("alerts", key, "*", "match"): Match for key in ("routes", "escalation", "maintenance")},
+    ("heartbeat",): Heartbeat,
+    **{("receivers", "*", name): section for name, section in RECEIVERS.items()},
     ("simulation",): Simulation,
     ("targets", "*"): TargetSettings,
     ("targets", "*", "budget"): Budget,
@@ -43,7 +49,8 @@ SECTIONS: Mapping[KeyPath, type[BaseModel]] = {
     ("targets", "*", "price"): Price,
     ("targets", "*", "tripwires"): TripwireSettings,
 }
-"""Which settings class reads which section; ``*`` is a name, and a receiver's type follows its name."""
+"""Which settings class reads which section; ``*`` is a name or a place in a list, and a receiver's type follows its
+name."""
 
 _WORDS = {
     "bool_type": "must be true or false",
@@ -152,8 +159,12 @@ def _yaml(value: Json) -> str:
 
 def _fields(loc: KeyPath) -> dict[str, FieldInfo]:
     """The fields of the section at ``loc`` by the key they have in the file."""
+    named = loc[0] if loc and loc[0] in {"targets", "receivers"} else None
     section = SECTIONS.get(
-        tuple("*" if place == 1 and loc[0] in {"targets", "receivers"} else part for place, part in enumerate(loc))
+        tuple(
+            "*" if isinstance(part, int) or (place == 1 and named is not None) else part
+            for place, part in enumerate(loc)
+        )
     )
     return {field.alias or name: field for name, field in section.model_fields.items()} if section else {}
 

@@ -12,6 +12,17 @@ from driftwatch.providers import PROVIDERS
 
 FILES = Path(__file__).parent.parent / "data" / "bad_config"
 SAID = {
+    "alertmanager_label_name": (
+        ":6: receivers.oncall.labels.data-center: not a label name; take letters, digits and '_', no digit first"
+    ),
+    "alertmanager_own_label": (
+        ":6: receivers.oncall.labels.severity: driftwatch fills this label itself; choose another name"
+    ),
+    "alertmanager_two_places": (
+        ":6: receivers.oncall: the Authorization header has more than one place; "
+        "keep authorization_env or authorization_file"
+    ),
+    "alertmanager_without_url": ":6: receivers.oncall.base_url: missing; write base_url: http://127.0.0.1:9093",
     "alias_without_anchor": ":5: an alias (*name) without its anchor; put text that begins with * in quotes",
     "anchors_too_few": ":6: baseline.anchors: out of range; write at least 2",
     "attempts_too_many": ":5: targets.support.attempts: out of range; write at most 5",
@@ -63,11 +74,58 @@ SAID = {
     "canaries_empty": ":5: canaries: must not be empty; write canaries: [canaries]",
     "chance_of_one": ":6: alarm_budget.chance_of_any_per_year: out of range; write a number below 1",
     "colon_in_value": ":5: a colon or an indentation that does not fit; indent alike, and quote ': ' in values",
+    "command_empty": (
+        ":6: receivers.oncall.command: must not be empty; write command: [/usr/local/bin/page, --team, support]"
+    ),
+    "command_in_one_text": (
+        ":6: receivers.oncall.command: must be a list; write command: [/usr/local/bin/page, --team, support]"
+    ),
+    "command_in_one_word": (
+        ":6: receivers.oncall.command[0]: a program and its arguments in one: no shell takes them apart; "
+        "write each as an entry of its own: command: [program, argument]"
+    ),
     "concurrency_zero": ":5: targets.support.concurrency: out of range; write at least 1",
     "connect_timeout_in_words": ":5: targets.support.connect_timeout: not a duration; write 30s, 15m, 1h or 7d",
     "control_character": ":3: a character that cannot be printed; remove it",
+    "control_at_the_same_place": (
+        ":5: targets.support.controls.support-cold: it is the same model at the same place, so that it moves whatever "
+        "the cause; name a target at another host"
+    ),
+    "control_itself": (
+        ":5: targets.support.controls.support: a target is no control for itself; name another target, or remove it"
+    ),
+    "control_role_misspelled": (
+        ":5: targets.support.controls.support-azure: unknown value 'same-model'; did you mean 'same_model'?"
+    ),
+    "control_unknown": (
+        ":5: targets.support.controls.support-azzure: unknown target 'support-azzure'; did you mean 'support-azure'?"
+    ),
+    "control_unlike_any": (
+        ":5: targets.support.controls.gateway: unknown target; the targets are support, support-azure"
+    ),
+    "control_with_other_suites": (
+        ":6: targets.support.controls.support-azure: it is asked other suites, so that it could not show the same "
+        "change; give support-azure the suites of support"
+    ),
+    "controls_a_list": (":5: targets.support.controls: must be a mapping; write controls: {support-azure: same_model}"),
     "defaults_a_list": ":1: defaults: must be a mapping; write defaults: {interval: 1h}",
+    "discord_without_a_way": (
+        ":6: receivers.oncall: no way to reach Discord; write webhook_url_env: DISCORD_WEBHOOK_URL"
+    ),
     "duplicate_key": ":6: targets.support.interval: given twice, first on line 5; keep one of the two",
+    "email_address": ":6: receivers.oncall.from: not an e-mail address; write one like oncall@example.com",
+    "email_addresses_in_one": (":6: receivers.oncall.to[0]: not an e-mail address; write one like oncall@example.com"),
+    "email_password_in_clear": (
+        ":6: receivers.oncall.security: the password would cross the network in clear; "
+        "write security: starttls or security: tls"
+    ),
+    "email_password_without_user": (
+        ":6: receivers.oncall: a password without its user; write user: and the name to log in as"
+    ),
+    "email_port": ":6: receivers.oncall.port: out of range; write at least 1",
+    "email_security": ":6: receivers.oncall.security: unknown value 'startls'; did you mean 'starttls'?",
+    "email_to_nobody": ":6: receivers.oncall.to: must not be empty; write to: [oncall@example.com]",
+    "email_user_without_password": ":6: receivers.oncall.user: has no password; write password_env: SMTP_PASSWORD",
     "embedder_a_number": ":5: embedder: must be a mapping; write embedder: all-MiniLM-L6-v2",
     "embedder_misspelled": (
         ":5: embedder: a model that is not bundled needs a revision; did you mean 'all-MiniLM-L6-v2'?"
@@ -147,6 +205,12 @@ SAID = {
         ":7: targets.support.options.colour: unknown option; the options of vertex are location, project"
     ),
     "options_a_list": ":5: targets.support.options: must be a mapping; write options: {location: europe-west4}",
+    "pagerduty_two_places": (
+        ":6: receivers.oncall: the routing key has more than one place; keep routing_key_env or routing_key_file"
+    ),
+    "pagerduty_without_a_way": (
+        ":6: receivers.oncall: no way to reach PagerDuty; write routing_key_env: PAGERDUTY_ROUTING_KEY"
+    ),
     "parameter_among_options": (
         ":6: targets.support.options.temperature: a sampling parameter is no option; "
         "write it under parameters: {temperature: …}"
@@ -177,8 +241,13 @@ SAID = {
     "receiver_misspelled": ":5: targets.support.receivers[0]: unknown receiver 'onclal'; did you mean 'oncall'?",
     "receiver_type_missing": ":6: receivers.oncall.type: missing; write type: slack or type: console",
     "receiver_type_misspelled": ":6: receivers.oncall.type: unknown value 'slak'; did you mean 'slack'?",
-    "receiver_type_unlike_any": ":6: receivers.oncall.type: unknown value; write slack or console",
-    "receiver_unknown_key": ":6: receivers.oncall.colour: unknown key; the keys here are type",
+    "receiver_type_unlike_any": (
+        ":6: receivers.oncall.type: unknown value; "
+        "write slack or pagerduty or alertmanager or teams or discord or webhook or email or command or console"
+    ),
+    "receiver_unknown_key": (
+        ":6: receivers.oncall.colour: unknown key; the keys here are send_on_resolved, timeout, type"
+    ),
     "receiver_unlike_any": ":5: targets.support.receivers[0]: unknown receiver; the receivers are oncall",
     "receiver_without_any_defined": ":5: targets.support.receivers[0]: unknown receiver; define it under receivers:",
     "repeats_fraction": ":5: targets.support.repeats: must be a whole number; write repeats: 1",
@@ -233,13 +302,33 @@ SAID = {
         ":6: targets.support.parameters.extra.key: a secret does not belong in this file; "
         "name the environment variable: api_key_env: OPENAI_API_KEY"
     ),
+    "secret_in_receiver_header": (
+        ":6: receivers.oncall.headers.Authorization: a secret does not belong in this file; "
+        "name the environment variable: Authorization: NAME_OF_A_VARIABLE"
+    ),
     "secret_in_template": (
         ":9: targets.support.options.request.api_key: a secret does not belong in this file; "
         "send it as a header, whose value a variable holds: headers: {X-Header: NAME_OF_A_VARIABLE}"
     ),
+    "secret_password": (
+        ":6: receivers.oncall.password: a secret does not belong in this file; "
+        "name the environment variable: password_env: SMTP_PASSWORD"
+    ),
     "secret_random_variable_name": (
         ":5: targets.support.api_key_env: a secret does not belong in this file; "
         "name the environment variable: api_key_env: OPENAI_API_KEY"
+    ),
+    "secret_routing_key": (
+        ":6: receivers.oncall.routing_key: a secret does not belong in this file; "
+        "name the environment variable: routing_key_env: PAGERDUTY_ROUTING_KEY"
+    ),
+    "secret_signing_key": (
+        ":6: receivers.oncall.signing_key: a secret does not belong in this file; "
+        "name the environment variable: signing_key_env: ALERT_WEBHOOK_KEY"
+    ),
+    "secret_url": (
+        ":6: receivers.oncall.url: a secret does not belong in this file; "
+        "name the environment variable: url_env: ALERT_WEBHOOK_URL"
     ),
     "secret_webhook_as_variable_name": (
         ":8: receivers.oncall.webhook_url_env: a secret does not belong in this file; "
@@ -248,6 +337,14 @@ SAID = {
     "secret_webhook_url": (
         ":8: receivers.oncall.webhook_url: a secret does not belong in this file; "
         "name the environment variable: webhook_url_env: SLACK_WEBHOOK_URL"
+    ),
+    "secret_webhook_url_of_discord": (
+        ":6: receivers.oncall.webhook_url: a secret does not belong in this file; "
+        "name the environment variable: webhook_url_env: DISCORD_WEBHOOK_URL"
+    ),
+    "secret_webhook_url_of_teams": (
+        ":6: receivers.oncall.webhook_url: a secret does not belong in this file; "
+        "name the environment variable: webhook_url_env: TEAMS_WEBHOOK_URL"
     ),
     "several": (
         "several.yaml:2: alarm_budget.scope: unknown value 'flet'; did you mean 'fleet'?\n"
@@ -270,10 +367,16 @@ SAID = {
     "slack_bot_without_channel": (
         ":6: receivers.oncall.channel: missing; a bot needs it; write the channel's ID, e.g. channel: C0123456789"
     ),
-    "slack_two_ways": ":6: receivers.oncall: more than one way to reach Slack; keep webhook_url_env or bot_token_env",
+    "slack_buttons_without_bot": (
+        ":9: receivers.oncall.app_token_env: buttons are in the messages of a bot, and there is none; "
+        "write bot_token_env: SLACK_BOT_TOKEN beside it, or remove it"
+    ),
+    "slack_two_ways": (
+        ":6: receivers.oncall: the webhook url has more than one place; keep webhook_url_env or webhook_url_file"
+    ),
     "slack_webhook_with_channel": (
         ":9: receivers.oncall.channel: a webhook posts to its own channel; "
-        "remove it, or write bot_token_env instead of the webhook"
+        "remove it, or write bot_token_env beside the webhook"
     ),
     "slack_without_a_way": ":6: receivers.oncall: no way to reach Slack; write webhook_url_env: SLACK_WEBHOOK_URL",
     "stream_in_words": ":5: targets.support.stream: must be true or false; write stream: false",
@@ -290,6 +393,7 @@ SAID = {
         ":1: targets: must be a mapping; write targets: {support: {provider: openai, model: gpt-4o-mini}}"
     ),
     "targets_empty": ":1: targets: must not be empty; write targets: {support: {provider: openai, model: gpt-4o-mini}}",
+    "teams_without_a_way": ":6: receivers.oncall: no way to reach Teams; write webhook_url_env: TEAMS_WEBHOOK_URL",
     "timeout_of_hours": ":5: targets.support.timeout: longer than makes sense here; write at most 1h",
     "tripwire_level_misspelled": (
         ":5: targets.support.tripwires.fingerprint: unknown value 'notise'; did you mean 'notice'?"
@@ -308,6 +412,8 @@ SAID = {
     "unknown_key_in_defaults": ":2: defaults.modle: unknown key; did you mean 'model'?",
     "unknown_key_unlike_any": ":6: log.colour: unknown key; the keys here are format, level",
     "unknown_target_key": ":5: targets.support.intervall: unknown key; did you mean 'interval'?",
+    "webhook_own_header": (":6: receivers.oncall.headers.webhook-id: driftwatch fills this header itself; remove it"),
+    "webhook_without_a_way": (":6: receivers.oncall: no way to reach the endpoint; write url_env: ALERT_WEBHOOK_URL"),
 }
 """File → what follows its name in the error; where there are several lines, all of the text."""
 

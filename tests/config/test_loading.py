@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from driftwatch.config import ConsoleReceiver, Settings, SlackReceiver, TargetSettings, load, locate
+from driftwatch.config import Settings, TargetSettings, load, locate
 from driftwatch.config.provider_rules import OTHER_NAMES
+from driftwatch.config.receivers import ConsoleReceiver, SlackReceiver
 from driftwatch.errors import ConfigError
 from driftwatch.providers import PROVIDERS
 
@@ -31,11 +32,16 @@ def test_the_shipped_example_names_every_key_that_there_is() -> None:
     """A key that the example does not show is a key that nobody finds."""
     from driftwatch.config.translation import SECTIONS  # noqa: PLC0415 - used here only
 
-    text = (ROOT / "config" / "driftwatch.yaml").read_text(encoding="utf-8")
+    pages = ("config/driftwatch.yaml", "docs/receivers.md", "docs/alerts.md")
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in pages)
     keys = {field.alias or name for section in SECTIONS.values() for name, field in section.model_fields.items()}
-    for_simulations_and_proxies = {"simulation", "start", "end", "script"}
-    twins_of_shown_keys = {"webhook_url_file", "bot_token_file"}
-    assert {key for key in keys if f"{key}:" not in text} == for_simulations_and_proxies | twins_of_shown_keys
+    for_simulations_and_proxies = {"simulation", "script"}
+    twins_of_shown_keys = {f"{name}_file" for name in _secrets(keys) if f"{name}_env:" in text}
+    assert {key for key in keys if f"{key}:" not in text} - twins_of_shown_keys == for_simulations_and_proxies
+
+
+def _secrets(keys: set[str]) -> set[str]:
+    return {key.removesuffix("_env") for key in keys if key.endswith("_env")}
 
 
 def test_the_shipped_example_names_every_provider() -> None:
@@ -483,3 +489,26 @@ def test_an_address_keeps_its_query_and_only_http_its_last_slash(load_text) -> N
         "https://gateway.example.com/v1",
         "https://feature.example.com/ask/",
     ]
+
+
+def test_a_control_among_the_defaults_is_one_for_every_other_target(load_text):
+    settings = load_text(
+        "defaults: {controls: {own-weights: frozen}}\n"
+        "targets:\n"
+        "  support: {provider: openai, model: gpt-4o-mini}\n"
+        "  own-weights: {provider: ollama, model: smollm2}\n"
+    )
+    assert settings.targets["support"].controls == {"own-weights": "frozen"}
+    assert settings.targets["own-weights"].controls == {}
+
+
+def test_a_control_may_be_asked_more_than_its_target_and_by_another_name_of_the_model(load_text):
+    settings = load_text(
+        "targets:\n"
+        "  support: {provider: openai, model: gpt-4o, suites: [core, shop], controls: {azure: same_model}}\n"
+        "  azure: {provider: azure_openai, model: our-deployment, base_url: 'https://x.example/openai/v1'}\n"
+        "  half: {provider: openai, model: gpt-4o, suites: [core, shop], controls: {one: frozen}}\n"
+        "  one: {provider: ollama, model: smollm2, suites: [core]}\n"
+    )
+    assert settings.targets["support"].controls == {"azure": "same_model"}
+    assert settings.targets["half"].controls == {"one": "frozen"}
