@@ -143,3 +143,18 @@ def _standing(store: Store, baseline: Baseline, run: Run) -> tuple[tuple[Tripwir
         # Whatever the baseline: what was announced stays announced, and has been told.
         return tuple(tripped for tripped in before.tripwires if tripped.wire in tripwires.ANNOUNCED), True
     return before.tripwires, False
+
+
+def log_new(verdict: Verdict) -> None:
+    """Log the wires that tripped in the verdict's own run; the others have been said."""
+    for tripped in verdict.tripwires:
+        if tripped.since == verdict.at:
+            log.warning(
+                "tripwire.tripped",
+                target=verdict.target,
+                wire=str(tripped.wire),
+                level=str(tripped.level),
+                before=tripped.before,
+                after=tripped.after,
+                since=tripped.since.isoformat(),
+            )

@@ -12,6 +12,8 @@ from functools import partial
 import structlog
 
 from driftwatch import usage
+from driftwatch.alert import grouping
+from driftwatch.alert.policy import Policy
 from driftwatch.collecting import anchoring, baseline_for, gives_anchors, waiting
 from driftwatch.domain import (
     Baseline,
@@ -28,7 +30,7 @@ from driftwatch.domain import (
 from driftwatch.errors import DriftwatchError
 from driftwatch.following import Follower
 from driftwatch.judgement import MAX_FAILURE_SHARE, conclude, stopped
-from driftwatch.metadata import known_to, look, with_tripwires
+from driftwatch.metadata import known_to, log_new, look, with_tripwires
 from driftwatch.providers import Provider
 from driftwatch.provisional import calibration, protect
 from driftwatch.rebaseline import series_key
@@ -65,6 +67,8 @@ class Pipeline:
         embedder: for the meaning channel; None leaves that channel out.
         failure_threshold: runs in a row without a verdict before an availability incident opens.
         accounts: target name → how it is paid; nothing is capped for the others.
+        policy: what the operator decided about alerts.
+        fleet: all targets under watch; those beside a target tell whose side a change is on.
     """
 
     def __init__(
@@ -75,11 +79,15 @@ class Pipeline:
         embedder: Embedder | None,
         failure_threshold: int = 3,
         accounts: Mapping[str, Account] | None = None,
+        policy: Policy | None = None,
+        fleet: Sequence[Target] = (),
     ) -> None:
         self._store, self._lines, self.embedder = store, lines, embedder
         self._follower = Follower(store)
         self._failure_threshold = failure_threshold
         self._accounts = accounts or {}
+        self._policy = policy or Policy()
+        self._fleet = fleet
         self._references: dict[str, tuple[int, Reference]] = {}
         """Target name → its baseline's id, and the reference made of it."""
         self._told: dict[str, tuple[int, list[Told]]] = {}
@@ -317,18 +325,7 @@ class Pipeline:
             )
             verdict = protect(self._store, target, baseline, run, waits=verdict, found=found)
         verdict = with_tripwires(self._store, target, baseline, run, verdict, known=self._known_to(baseline))
-        for tripped in verdict.tripwires:
-            if tripped.since != run.scheduled_at:
-                continue  # it has been said
-            log.warning(
-                "tripwire.tripped",
-                target=target.name,
-                wire=str(tripped.wire),
-                level=str(tripped.level),
-                before=tripped.before,
-                after=tripped.after,
-                since=tripped.since.isoformat(),
-            )
+        log_new(verdict)
         current = self._store.current_baseline(target.name)
         is_current = current is not None and current.id == baseline.id
         # Incidents follow the newest run alone: a late judgement about yesterday must not end today's incident, nor
@@ -337,12 +334,10 @@ class Pipeline:
             later.id > run.id
             for later in self._store.runs(target.name, since=run.scheduled_at, states=(RunState.JUDGED,))
         )
-        edges = (
-            steps(self._store, target, baseline, run, verdict, failure_threshold=self._failure_threshold)
-            if is_current and is_newest
-            else []
-        )
-        moved = self._store.commit_judgement(verdict, edges, at=run.scheduled_at)
+        edges = partial(steps, self._store, target, baseline, run, verdict, policy=self._policy, fleet=self._fleet)
+        told = edges(failure_threshold=self._failure_threshold) if is_current and is_newest else []
+        join = partial(grouping.join, within=self._policy.group_within)
+        moved = self._store.commit_judgement(verdict, told, at=run.scheduled_at, join=join)
         if is_current and verdict.state is State.CALIBRATING:
             self.arm(target, baseline, run.scheduled_at)
         for incident in moved:

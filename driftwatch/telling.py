@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
-from driftwatch import tripwires
-from driftwatch.alert import incidents
-from driftwatch.alert.evidence import BaselineRef, IncidentEvidence
+from driftwatch import attribution, lookback, tripwires
+from driftwatch.alert import advancing, grouping, incidents
+from driftwatch.alert.evidence import BaselineRef, IncidentEvidence, headline, lasting
+from driftwatch.alert.policy import Facts, Policy
 from driftwatch.alert.text import listing, when
 from driftwatch.briefing import brief
 from driftwatch.domain import (
     Baseline,
-    BaselineState,
+    Event,
     Incident,
     Json,
     Kind,
     Level,
     Purpose,
     Run,
-    RunState,
     State,
     Step,
     Target,
@@ -28,25 +28,26 @@ from driftwatch.domain import (
     Verdict,
     Wire,
 )
-from driftwatch.judgement import MAX_FAILURE_SHARE, stopped
 from driftwatch.provisional import PROVISIONAL
 from driftwatch.store import Store
-
-PASSED_OVER = 10
-"""Runs that a budget ended early, among which the failing ones are still looked for."""
-
-LEFT_OVER = 4
-"""Runs after the end of a behaviour incident that decide whether performance, which was told with it, is still off."""
 
 REPLACED = "a change of baseline"
 """The author of the edge that ends an incident whose baseline is no longer in use."""
 
-JOINS_BEHAVIOUR = frozenset({Kind.PERFORMANCE, Kind.TRIPWIRE})
-"""Kinds that are told in a standing incident of behaviour instead of one of their own, and are closed with it."""
+_WITH_EVIDENCE = frozenset({Event.OPENED, Event.REOPENED, Event.ESCALATED})
+"""Edges that a verdict causes and that bring evidence of their own."""
 
 
 def steps(
-    store: Store, target: Target, baseline: Baseline, run: Run, verdict: Verdict, *, failure_threshold: int
+    store: Store,
+    target: Target,
+    baseline: Baseline,
+    run: Run,
+    verdict: Verdict,
+    *,
+    failure_threshold: int,
+    policy: Policy = incidents.DEFAULT_POLICY,
+    fleet: Sequence[Target] = (),
 ) -> list[Step]:
     """The edges that a verdict causes in the target's incidents.
 
@@ -57,45 +58,124 @@ def steps(
         run: the target's newest run.
         verdict: about it.
         failure_threshold: runs in a row without a verdict before an availability incident opens.
+        policy: what the operator decided about alerts.
+        fleet: all targets under watch, which tell whose side a change is on.
     """
     standing = store.incidents(target=target.name, open_only=True)
     outlived = [
         incident
         for incident in standing
-        if incident.kind is not Kind.AVAILABILITY
+        if incident.kind not in incidents.UNMEASURED
         and incident.baseline_id != baseline.id
         and not _is_still_announced(incident, verdict)
     ]
     ended = [
-        incidents.resolve(
-            incident,
+        step
+        for incident in outlived
+        for step in incidents.resolve(
+            [incident],
             author=REPLACED,
             reason=f"baseline {incident.baseline_id}, which it was found against, is no longer in use",
             at=run.scheduled_at,
             receivers=target.receivers,
         )
-        for incident in outlived
     ]
-    failing = _failing(store, target, run, limit=failure_threshold)
+    going_on = [incident for incident in standing if incident not in outlived]
+    failing = lookback.failing_runs(store, target, run, limit=failure_threshold)
     advance = partial(
-        incidents.advance,
+        advancing.advance,
         verdict,
         target=target,
-        open_incidents=[incident for incident in standing if incident not in outlived],
-        failure_streak=len(failing),
+        open_incidents=going_on,
+        streaks=lookback.streaks(store, target, run, verdict, failing=failing, standing=going_on, policy=policy),
         failure_threshold=failure_threshold,
-        settled=_settled(store, target, verdict, standing),
+        settled={
+            *lookback.settled(store, target, verdict, standing),
+            *(lookback.closed_outage(store, target, run) if failing else ()),
+        },
+        policy=policy,
     )
     # Twice, since evidence is gathered from many completions and most verdicts open nothing.
-    opening = [step.kind for step in advance(evidence={}) if step.incident_id is None]
-    evidence = dict(brief(store, target=target, baseline=baseline, verdict=verdict, kinds=opening, failing=failing))
+    found = [step for step in advance(evidence={}) if step.event in _WITH_EVIDENCE]
+    recent = lookback.recent(store, target, verdict, policy) if found else []
+    evidence = _evidence(store, target, baseline, run, verdict, opening=found, failing=failing)
+    if Kind.TRIPWIRE in {step.kind for step in found}:
+        evidence[Kind.TRIPWIRE] = about_tripwires(target, baseline, verdict, standing=_of(Kind.TRIPWIRE, going_on))
+    whose = partial(attribution.attribute, store, target, fleet, at=verdict.at, verdict=verdict)
+    evidence = {kind: _attributed(kept, kind, verdict, whose) for kind, kept in evidence.items()}
+    return [_addressed(step, target, policy) for step in [*ended, *advance(evidence=evidence, recent=recent)]]
+
+
+def name_causes(store: Store, fleet: Sequence[Target]) -> None:
+    """Give the open incidents of before revision 0004 the cause that they would open with today, so that others join.
+
+    Args:
+        store: what has a cause keeps it, and what is of no target of the fleet has none.
+        fleet: all targets under watch.
+    """
+    targets = {target.name: target for target in fleet}
+    causes = {
+        found.id: grouping.cause(found.kind, targets[found.target], found.trouble)
+        for found in store.incidents(open_only=True)
+        if not found.cause and found.target in targets
+    }
+    if causes:
+        store.name_causes(causes)
+
+
+def _evidence(
+    store: Store,
+    target: Target,
+    baseline: Baseline,
+    run: Run,
+    verdict: Verdict,
+    *,
+    opening: Sequence[Step],
+    failing: Sequence[Run],
+) -> dict[Kind, Mapping[str, Json]]:
+    """What the incidents that open, or open again, store."""
+    kinds = [Kind.AVAILABILITY if step.kind is Kind.WATCH_ITSELF else step.kind for step in opening]
+    evidence = dict(brief(store, target=target, baseline=baseline, verdict=verdict, kinds=kinds, failing=failing))
     if run.purpose is Purpose.CALIBRATION and verdict.state is State.DRIFTED:
         evidence = {
-            kind: provisionally(found) if kind is not Kind.AVAILABILITY else found for kind, found in evidence.items()
+            kind: found if kind is Kind.AVAILABILITY else provisionally(found) for kind, found in evidence.items()
         }
-    if Kind.TRIPWIRE in opening:
-        evidence[Kind.TRIPWIRE] = about_tripwires(target, baseline, verdict)
-    return [*ended, *advance(evidence=evidence)]
+    if Kind.WATCH_ITSELF in {step.kind for step in opening}:
+        evidence[Kind.WATCH_ITSELF] = _of_our_own(evidence.pop(Kind.AVAILABILITY), target, failing)
+    return evidence
+
+
+def _attributed(
+    evidence: Mapping[str, Json], kind: Kind, verdict: Verdict, whose: Callable[..., attribution.Attribution]
+) -> Mapping[str, Json]:
+    """The evidence with whose side it is on; trouble of the watch itself says so already."""
+    if kind is Kind.WATCH_ITSELF:
+        return evidence
+    stored, found = IncidentEvidence.from_json(evidence), verdict.kind(kind)
+    began_at = stored.failing_since or stored.onset_at or verdict.at
+    told = whose(kind=kind, onset_at=began_at, alarm_at=found.alarm_at if found else None)
+    return {**evidence, "attribution": told.to_json()}
+
+
+def _of_our_own(evidence: Mapping[str, Json], target: Target, failing: Sequence[Run]) -> dict[str, Json]:
+    """The evidence of an outage that is none of the endpoint's."""
+    said = headline(
+        Kind.WATCH_ITSELF,
+        target.name,
+        onset_at=failing[0].scheduled_at,
+        n_runs=None,
+        reason=lasting(evidence.get("outcomes", {})),
+    )
+    return {**evidence, "headline": said}
+
+
+def _addressed(step: Step, target: Target, policy: Policy) -> Step:
+    """The step with its cause, the people who are told, and what routes and silences ask of a stored incident."""
+    cause = step.cause or grouping.cause(step.kind, target, step.trouble)
+    receivers = policy.receivers_of(Facts.of_step(step, target), otherwise=target.receivers)
+    facts = {key: value for key, value in (("owner", target.owner), ("feature", target.feature)) if value}
+    evidence = {**step.evidence, **facts} if step.event in _WITH_EVIDENCE else step.evidence
+    return replace(step, cause=cause, receivers=receivers, evidence=evidence)
 
 
 def provisionally(evidence: Mapping[str, Json]) -> dict[str, Json]:
@@ -112,12 +192,26 @@ def provisionally(evidence: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def about_tripwires(target: Target, baseline: Baseline, verdict: Verdict) -> dict[str, Json]:
-    """What an incident of changed metadata stores: old and new values, since when, and on which canaries."""
+def about_tripwires(
+    target: Target, baseline: Baseline, verdict: Verdict, *, standing: Incident | None = None
+) -> dict[str, Json]:
+    """What an incident of changed metadata stores: old and new values, since when, and on which canaries.
+
+    Args:
+        target: whose metadata.
+        baseline: what it was compared to.
+        verdict: with the wires that are tripped, one that pages at least.
+        standing: the open incident, when another wire has joined it: the title names the news first.
+    """
     paged = [tripped for tripped in verdict.tripwires if tripped.level is Level.PAGE]
+    fresh = advancing.news(standing, paged) if standing is not None else []
+    said = [*fresh, *(tripped for tripped in paged if tripped not in fresh)]
     since = min(tripped.since for tripped in paged)
-    return IncidentEvidence(
-        headline=f"{target.name} {tripwires.words(paged[0])}, since {when(since)}",
+    told: dict[str, list[str]] = dict(standing.evidence.get("wires", {})) if standing is not None else {}
+    for tripped in paged:
+        told[tripped.wire.value] = sorted({*told.get(tripped.wire.value, ()), *tripped.after})
+    stored = IncidentEvidence(
+        headline=f"{target.name} " + "; it ".join(f"{tripwires.words(t)}, since {when(t.since)}" for t in said),
         changes=(
             *(_sentence(tripped, n_canaries=len(target.canaries)) for tripped in verdict.tripwires),
             "This is what the endpoint says of itself; whether its replies changed is judged as ever.",
@@ -128,6 +222,8 @@ def about_tripwires(target: Target, baseline: Baseline, verdict: Verdict) -> dic
         model=target.model,
         provider=target.provider,
     ).to_json()
+    # What has been told, so that another value is news and the same one again is none.
+    return {**stored, "wires": told}
 
 
 def _sentence(tripped: Tripwire, *, n_canaries: int) -> str:
@@ -142,40 +238,8 @@ def _few(canaries: Sequence[str]) -> list[str]:
     return [*canaries[: tripwires.NAMED], *([f"{rest} more"] if rest > 0 else [])] or ["no canary in particular"]
 
 
-def _settled(store: Store, target: Target, verdict: Verdict, standing: Collection[Incident]) -> set[Kind]:
-    """Kinds whose standing drift has had its incident, which is over or was resolved by a person."""
-    is_open = {incident.kind for incident in standing if incident.baseline_id == verdict.baseline_id}
-    alarms = {kind.kind: kind.alarm_at for kind in verdict.kinds if kind.is_drifted and kind.kind not in is_open}
-    paged = [tripped.since for tripped in verdict.tripwires if tripped.level is Level.PAGE]
-    if paged and Kind.TRIPWIRE not in is_open:
-        alarms[Kind.TRIPWIRE] = max(paged)
-    if not alarms:
-        return set()
-    # What was closed before the baseline was put back was closed because it was replaced; now it stands again.
-    restored = [
-        change.at
-        for change in store.baseline_changes(target.name)
-        if change.baseline_id == verdict.baseline_id and change.before is BaselineState.SUPERSEDED
-    ]
-    behaviour = verdict.kind(Kind.BEHAVIOUR)
-    is_ending = Kind.BEHAVIOUR in is_open and behaviour is not None and not behaviour.is_drifted
-    settled: set[Kind] = {Kind.PERFORMANCE} if is_ending else set()
-    for incident in store.incidents(target=target.name):
-        if incident.resolved_at is None or not _counts(incident, verdict, alarms.get(Kind.TRIPWIRE)):
-            continue
-        if restored and incident.resolved_at <= restored[-1]:
-            continue
-        for kind, alarm_at in alarms.items():
-            joined = kind in JOINS_BEHAVIOUR and incident.kind is Kind.BEHAVIOUR
-            # A second wire that trips while the first stands is told in its incident too.
-            is_whole = joined or kind is Kind.TRIPWIRE
-            until = incident.resolved_at if is_whole else incident.opened_at
-            if alarm_at is None or not (joined or kind is incident.kind) or alarm_at > until:
-                continue
-            if kind is Kind.PERFORMANCE and joined and _outlasts(store, verdict, incident):
-                continue
-            settled.add(kind)
-    return settled
+def _of(kind: Kind, standing: Sequence[Incident]) -> Incident | None:
+    return next((incident for incident in standing if incident.kind is kind), None)
 
 
 def _is_still_announced(incident: Incident, verdict: Verdict) -> bool:
@@ -184,58 +248,3 @@ def _is_still_announced(incident: Incident, verdict: Verdict) -> bool:
         tripped.level is Level.PAGE and tripped.wire in tripwires.ANNOUNCED and tripped.since <= incident.opened_at
         for tripped in verdict.tripwires
     )
-
-
-def _counts(incident: Incident, verdict: Verdict, tripped_at: datetime | None) -> bool:
-    """Whether an incident that is over can have been about what stands against the verdict's baseline."""
-    if incident.baseline_id == verdict.baseline_id:
-        return True
-    # An announced end stays announced through a change of baseline; all else that stands began after it.
-    if incident.kind is not Kind.TRIPWIRE or tripped_at is None or incident.resolved_at is None:
-        return False
-    return tripped_at <= incident.resolved_at
-
-
-def _outlasts(store: Store, verdict: Verdict, incident: Incident) -> bool:
-    """Whether performance is still off after the behaviour that it was told with has come back by itself.
-
-    Evidence falls more slowly than a change ends: an alarm that only has not recovered yet is no news. It is news when
-    the runs since then lie outside calibration on average.
-    """
-    if incident.resolved_at is None or store.transitions(incident.id)[-1].author != incidents.DRIFTWATCH:
-        return False
-    leading = max((c for c in verdict.channels if c.kind is Kind.PERFORMANCE), key=lambda c: c.share, default=None)
-    if leading is None:
-        return False
-    since = [
-        row.values[leading.channel]
-        for row in store.series(verdict.baseline_id)
-        if incident.resolved_at <= row.scheduled_at <= verdict.at and leading.channel in row.values
-    ]
-    if len(since) < LEFT_OVER:
-        return False
-    mean = sum(since) / len(since)
-    return not leading.calibration_low <= mean <= leading.calibration_high
-
-
-def _failing(store: Store, target: Target, run: Run, *, limit: int) -> list[Run]:
-    """The latest runs in a row, up to and with this one, that had too many failures to be judged; oldest first.
-
-    A run that a budget ended early is passed over: it neither failed nor was it measured.
-    """
-    recent = store.runs(
-        target.name,
-        until=run.scheduled_at,
-        states=(RunState.MEASURED, RunState.JUDGED),
-        limit=limit + PASSED_OVER,
-        newest_first=True,
-    )
-    failing: list[Run] = []
-    for earlier in recent:
-        if earlier.failure_share <= MAX_FAILURE_SHARE:
-            break
-        if stopped(store, earlier) is None:
-            failing.insert(0, earlier)
-        if len(failing) == limit:
-            break
-    return failing

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import freezegun
 import pytest
@@ -103,6 +106,26 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def debian_program() -> Callable[[str], Path]:
+    """Where a program of the Debian packages is, e.g. ``promtool``: ``.venv/debian/usr/bin/promtool``.
+
+    ``scripts/install.py dev`` unpacks them there. Without one the test is skipped; in CI it fails.
+    """
+
+    def find(name: str) -> Path:
+        unpacked = Path(sys.prefix) / "debian" / "usr" / "bin" / name
+        if unpacked.exists():
+            return unpacked
+        if found := shutil.which(name):
+            return Path(found)
+        if os.environ.get("CI"):
+            pytest.fail(f"{unpacked} is missing: scripts/install.py dev unpacks it")
+        pytest.skip(f"no {name} here: scripts/install.py dev unpacks it where there is apt")
+
+    return find
 
 
 class StandIn:

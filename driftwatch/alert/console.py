@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from typing import ClassVar
 
-from driftwatch.alert.message import Message, compose
-from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.message import Message, compose, compose_digest
+from driftwatch.alert.receiver import FOR_PEOPLE, ReceiverConnection
 from driftwatch.alert.text import quote
-from driftwatch.domain import Announcement
+from driftwatch.domain import Announcement, Event
 from driftwatch.errors import DeliveryError
 
 _PROMPT_UNITS = 240
@@ -18,6 +20,8 @@ _REPLY_UNITS = 600
 class ConsoleNotifier:
     """Writes each message as text through ``ReceiverConnection.write``."""
 
+    events: ClassVar[frozenset[Event]] = FOR_PEOPLE
+
     def __init__(self, connection: ReceiverConnection) -> None:
         self._connection = connection
 
@@ -27,8 +31,19 @@ class ConsoleNotifier:
         Raises:
             DeliveryError: retryable, when the stream does not take it.
         """
+        self._write(render_text(compose(announcement)) + "\n")
+
+    async def send_digest(self, announcements: Sequence[Announcement]) -> None:
+        """Write one message about all.
+
+        Raises:
+            DeliveryError: as for ``send``.
+        """
+        self._write(render_text(compose_digest(announcements)) + "\n")
+
+    def _write(self, text: str) -> None:
         try:
-            self._connection.write(render_text(compose(announcement)) + "\n")
+            self._connection.write(text)
         except (OSError, ValueError) as error:  # a closed pipe, a full disk; ValueError: a closed or narrow stream
             raise DeliveryError(
                 f"receiver '{self._connection.name}' could not be written to ({type(error).__name__})",
@@ -47,6 +62,9 @@ def render_text(message: Message, *, width: int = 88) -> str:
     rule = "─" * width
     parts = [f"{rule}\n {message.title}\n{rule}"]
     parts.append("\n".join(_wrapped(text, width) for text in message.summary))
+    if message.steps:
+        steps = (f"  {step.command}\n{_wrapped(step.meaning, width, '      ', '      ')}" for step in message.steps)
+        parts.append("\n".join(["Next", *steps]))
     if message.changes:
         parts.append("\n".join(["What changed", *(_wrapped(text, width, "  • ", "    ") for text in message.changes)]))
     if message.pair:
@@ -68,9 +86,6 @@ def render_text(message: Message, *, width: int = 88) -> str:
         parts.append(
             "\n".join(_wrapped(value, width, f"{label:<{label_width}}  ", indent) for label, value in message.fields),
         )
-    if message.steps:
-        steps = (f"  {step.command}\n{_wrapped(step.meaning, width, '      ', '      ')}" for step in message.steps)
-        parts.append("\n".join(["Next", *steps]))
     parts.append(message.footer)
     return "\n\n".join(part for part in parts if part) + "\n"
 

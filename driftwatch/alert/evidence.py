@@ -15,13 +15,16 @@ from driftwatch.alert.kept import (
     EffectSize,
     IncidentEvidence,
     KindOfChange,
+    NextStep,
     Pair,
 )
 from driftwatch.alert.text import count, uncapped, when
+from driftwatch.alert.whose import Attribution, Reason, Whose
 from driftwatch.domain import LASTING, Baseline, CanaryEvidence, Completion, Json, Kind, Target, Verdict
 
 __all__ = [
     "Affected",
+    "Attribution",
     "BaselineRef",
     "CanaryShift",
     "Change",
@@ -29,7 +32,10 @@ __all__ = [
     "EffectSize",
     "IncidentEvidence",
     "KindOfChange",
+    "NextStep",
     "Pair",
+    "Reason",
+    "Whose",
     "also",
     "build",
     "headline",
@@ -57,6 +63,7 @@ def build(
     fingerprint: Change | None = None,
     failures: Sequence[Completion] = (),
     failing_since: datetime | None = None,
+    attribution: Attribution | None = None,
 ) -> dict[str, Json]:
     """What an incident of ``kind`` stores, should it open on this verdict.
 
@@ -74,6 +81,7 @@ def build(
         fingerprint: only when it changed.
         failures: availability: the failed completions of the failing runs, oldest first.
         failing_since: availability: scheduled_at of the first failing run.
+        attribution: whose it is, as far as is known.
     """
     found = verdict.kind(kind)
     performance = verdict.kind(Kind.PERFORMANCE)
@@ -126,12 +134,14 @@ def build(
         fingerprint=fingerprint,
         performance_also=kind is Kind.BEHAVIOUR and performance is not None and performance.is_drifted,
         owner=target.owner,
+        feature=target.feature,
         baseline=BaselineRef(id=baseline.id, author=baseline.author, at=baseline.created_at) if baseline else None,
         model=target.model,
         provider=target.provider,
         outcomes=outcomes,
         last_error=next((f.error for f in reversed(failures) if f.error), None),
         failing_since=failing_since,
+        attribution=attribution,
     ).to_json()
 
 
@@ -195,6 +205,7 @@ def headline(
         Kind.PERFORMANCE: _PERFORMANCE_VERBS[trend(channels)],
         Kind.AVAILABILITY: "cannot be measured",
         Kind.TRIPWIRE: "reports other metadata",
+        Kind.WATCH_ITSELF: "is not watched",
     }[kind]
     because = f": {reason}" if reason else ""
     return f"{target} {verb} since {when(onset_at)}{_until_the_alarm(n_runs)}{because}"

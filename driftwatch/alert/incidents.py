@@ -1,148 +1,129 @@
-"""When an incident opens and ends: a pure state machine from verdicts and people to Steps.
+"""What people, time and baselines do to a group of incidents: pure functions from incidents to Steps.
 
 ::
 
     (nothing) ──open──▶ OPEN ──acknowledge──▶ ACKNOWLEDGED
-                          └──────resolve──────▶ RESOLVED ◀──resolve──┘
+                        ▲ └─────resolve─────▶ RESOLVED ◀──resolve──┘
+                        └───────reopen───────────┘
 
-A target has at most one open incident of a kind. Behaviour and performance move on conclusive verdicts
-only (STABLE, DRIFTED; CALIBRATING with provisional evidence ends them): a run that could not be judged neither opens
-nor ends them. Tripwires move with every verdict, since metadata comes with refusals too.
+Edges that keep the state (a comment, a reminder, an escalation) have the same state before and after. What a run's
+verdict does is in ``driftwatch.alert.advancing``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from driftwatch.alert.evidence import IncidentEvidence
+from driftwatch.alert.policy import Policy
 from driftwatch.alert.text import when
-from driftwatch.domain import (
-    Baseline,
-    Incident,
-    IncidentState,
-    Json,
-    Kind,
-    KindEvidence,
-    Level,
-    State,
-    Step,
-    Target,
-    Verdict,
-    Wire,
-)
+from driftwatch.domain import Baseline, Event, Incident, IncidentState, Kind, Severity, Step
 from driftwatch.errors import UsageError
 
 DRIFTWATCH = "driftwatch"
 """The author of every edge that no person asked for."""
 
+DEFAULT_POLICY = Policy()
+
 NEW_BASELINE = "new baseline accepted by"
 """How the reason begins when an incident ended because its drift was accepted."""
 
-_BACK = {
-    Kind.BEHAVIOUR: "behaviour is back within calibration",
-    Kind.PERFORMANCE: "performance is back within calibration",
-    Kind.AVAILABILITY: "the target can be measured again",
-    Kind.TRIPWIRE: "the endpoint reports again what it reported before",
-}
+UNMEASURED = frozenset({Kind.AVAILABILITY, Kind.WATCH_ITSELF})
+"""Kinds that say that nothing could be measured: no baseline makes them normal, and none is needed to find them."""
 
 
-def advance(
-    verdict: Verdict,
-    *,
-    target: Target,
-    open_incidents: Sequence[Incident],
-    failure_streak: int,
-    failure_threshold: int = 3,
-    evidence: Mapping[Kind, Mapping[str, Json]],
-    settled: Collection[Kind] = (),
+def acknowledge(
+    group: Sequence[Incident], *, author: str, reason: str, at: datetime, receivers: Sequence[str] = ()
 ) -> list[Step]:
-    """The edges one verdict causes; empty when nothing changed.
-
-    A slowdown beside a change of behaviour has one cause and is one page: performance does not open while
-    behaviour is open or opens, and is told in the behaviour incident's evidence instead. The same holds for a
-    tripwire. Behaviour opens beside an open incident of either, since it is the graver news. An endpoint that
-    refuses requests for good is one page too: availability does not open while a tripwire says so.
+    """A person says that they are on it: all open incidents of the group are acknowledged.
 
     Args:
-        verdict: of the run just judged.
-        target: whose receivers are told.
-        open_incidents: the target's incidents that are not resolved; others are ignored.
-        failure_streak: consecutive runs, up to this one, that have no verdict because requests failed; 0 after
-            a run that was measured.
-        failure_threshold: the streak at which the target counts as unavailable, 1 or more.
-        evidence: what an incident of each kind stores when it opens, from ``evidence.build``; its
-            ``headline`` becomes the edge's reason.
-        settled: kinds whose standing drift a person has resolved by hand: it does not open again until it has
-            ended and another began.
+        group: the incidents that people know by one number, the leading one first; one at least.
+        author: who.
+        reason: what they say.
+        at: when.
+        receivers: who is told beside those that were told of the group before.
 
-    Returns:
-        Resolving edges first, so that news of an end never follows news of a start.
+    Raises:
+        UsageError: every incident of the group is acknowledged or resolved already.
     """
-    standing = {i.kind: i for i in open_incidents if i.is_open and i.target == verdict.target}
-    is_conclusive = verdict.state in {State.STABLE, State.DRIFTED}
-    is_measured = is_conclusive or failure_streak == 0
-    judged = {k.kind: k for k in verdict.kinds if k.problem is None} if verdict.state is not State.INCONCLUSIVE else {}
-    tripped = [wire for wire in verdict.tripwires if wire.level is Level.PAGE]
-
-    over = [kind for kind, found in judged.items() if kind in standing and not found.is_drifted]
-    if is_measured and Kind.AVAILABILITY in standing:
-        over.append(Kind.AVAILABILITY)
-    if not tripped and Kind.TRIPWIRE in standing:
-        over.append(Kind.TRIPWIRE)
-
-    begins = [
-        kind
-        for kind, found in judged.items()
-        if is_conclusive and found.is_drifted and kind not in {*standing, *settled}
-    ]
-    still_standing = (standing.keys() - set(over)) | set(begins)
-    if Kind.BEHAVIOUR in still_standing and Kind.PERFORMANCE in begins:
-        begins.remove(Kind.PERFORMANCE)
-    if tripped and not {Kind.TRIPWIRE, Kind.BEHAVIOUR} & still_standing and Kind.TRIPWIRE not in settled:
-        begins.append(Kind.TRIPWIRE)
-    is_refused = any(wire.wire is Wire.ERRORS for wire in tripped)
-    is_out = not is_measured and failure_streak >= failure_threshold
-    if is_out and Kind.AVAILABILITY not in standing and not is_refused:
-        begins.append(Kind.AVAILABILITY)
-
+    _require_open(group, "acknowledge")
+    found = [incident for incident in group if incident.state is IncidentState.OPEN]
+    if not found:
+        at_last = max((i.acknowledged_at for i in group if i.acknowledged_at is not None), default=None)
+        raise UsageError(
+            f"incident {_number(group)} was already acknowledged{_on(at_last)}; there is nothing left to do"
+        )
     return [
-        *(
-            _edge(
-                standing[kind],
-                IncidentState.RESOLVED,
-                DRIFTWATCH,
-                _BACK[kind],
-                at=verdict.at,
-                receivers=target.receivers,
-            )
-            for kind in over
-        ),
-        *(_opening(kind, verdict, target, judged.get(kind), evidence.get(kind, {})) for kind in begins),
+        edge(incident, Event.ACKNOWLEDGED, author, reason, at=at, after=IncidentState.ACKNOWLEDGED, receivers=receivers)
+        for incident in found
     ]
 
 
-def acknowledge(incident: Incident, *, author: str, reason: str, at: datetime) -> Step:
-    """A person says that they are on it. Nobody is notified: the person who asks already knows.
+def comment(
+    group: Sequence[Incident], *, author: str, reason: str, at: datetime, receivers: Sequence[str] = ()
+) -> list[Step]:
+    """A person notes something for whoever reads of the group: one edge, which keeps the state.
 
     Raises:
-        UsageError: the incident is acknowledged or resolved already.
+        UsageError: the group is resolved already.
     """
-    if incident.state is IncidentState.ACKNOWLEDGED:
-        since = f" on {when(incident.acknowledged_at)}" if incident.acknowledged_at else ""
-        raise UsageError(f"incident {incident.id} was already acknowledged{since}; there is nothing left to do")
-    _require_open(incident, "acknowledge")
-    return _edge(incident, IncidentState.ACKNOWLEDGED, author, reason, at=at, receivers=())
+    _require_open(group, "comment on")
+    return [edge(spokesman(group), Event.COMMENTED, author, reason, at=at, receivers=receivers)]
 
 
-def resolve(incident: Incident, *, author: str, reason: str, at: datetime, receivers: Sequence[str]) -> Step:
-    """A person ends an incident; the receivers are told.
+def resolve(
+    group: Sequence[Incident], *, author: str, reason: str, at: datetime, receivers: Sequence[str] = ()
+) -> list[Step]:
+    """A person ends the group: all its open incidents.
 
     Raises:
-        UsageError: the incident is resolved already.
+        UsageError: the group is resolved already.
     """
-    _require_open(incident, "resolve")
-    return _edge(incident, IncidentState.RESOLVED, author, reason, at=at, receivers=receivers)
+    _require_open(group, "resolve")
+    return [
+        edge(incident, Event.RESOLVED, author, reason, at=at, after=IncidentState.RESOLVED, receivers=receivers)
+        for incident in group
+        if incident.is_open
+    ]
+
+
+def escalate(
+    group: Sequence[Incident],
+    *,
+    reason: str,
+    at: datetime,
+    receivers: Sequence[str],
+    severity: Severity | None = None,
+    author: str = DRIFTWATCH,
+) -> list[Step]:
+    """Tell more people, or tell that it is graver: one edge, which keeps the state.
+
+    Args:
+        group: the incidents that people know by one number, the leading one first; one at least.
+        reason: why.
+        at: when.
+        receivers: who is told beside those that were told before.
+        severity: how grave it is from now on; None: as before.
+        author: who asks for it.
+
+    Raises:
+        UsageError: the group is resolved already.
+    """
+    _require_open(group, "escalate")
+    return [edge(spokesman(group), Event.ESCALATED, author, reason, at=at, receivers=receivers, severity=severity)]
+
+
+def remind(
+    group: Sequence[Incident], *, reason: str, at: datetime, receivers: Sequence[str] = (), author: str = DRIFTWATCH
+) -> list[Step]:
+    """Tell again what is still open: one edge, which keeps the state.
+
+    Raises:
+        UsageError: the group is resolved already.
+    """
+    _require_open(group, "remind of")
+    return [edge(spokesman(group), Event.REMINDED, author, reason, at=at, receivers=receivers)]
 
 
 def superseded(
@@ -156,7 +137,7 @@ def superseded(
 ) -> list[Step]:
     """The edges a newly accepted baseline causes: what drifted from the old one is normal now.
 
-    Availability stays as it is; a baseline says nothing about reaching the endpoint.
+    What could not be measured stays as it is; a baseline says nothing about reaching the endpoint.
 
     Args:
         incidents: any incidents; resolved ones and those of other targets are left alone.
@@ -168,70 +149,66 @@ def superseded(
     """
     sentence = f"{NEW_BASELINE} {author}: {reason}"
     return [
-        _edge(incident, IncidentState.RESOLVED, author, sentence, at=at, receivers=receivers)
+        edge(incident, Event.RESOLVED, author, sentence, at=at, after=IncidentState.RESOLVED, receivers=receivers)
         for incident in incidents
         if incident.is_open
         and incident.target == baseline.target
         and incident.baseline_id != baseline.id
-        and incident.kind is not Kind.AVAILABILITY
+        and incident.kind not in UNMEASURED
     ]
 
 
-def _require_open(incident: Incident, verb: str) -> None:
-    if not incident.is_open:
-        since = f" on {when(incident.resolved_at)}" if incident.resolved_at else ""
-        raise UsageError(
-            f"incident {incident.id} was already resolved{since}; to {verb} one, "
-            f"list the open ones with: driftwatch incidents",
-        )
+def spokesman(group: Sequence[Incident]) -> Incident:
+    """The incident on which an edge about the whole group is written: the leading one, else the first that is open."""
+    return next(incident for incident in group if incident.is_open)
 
 
-def _edge(
+def edge(
     incident: Incident,
-    after: IncidentState,
+    event: Event,
     author: str,
     reason: str,
     *,
     at: datetime,
-    receivers: Sequence[str],
+    after: IncidentState | None = None,
+    receivers: Sequence[str] = (),
+    severity: Severity | None = None,
 ) -> Step:
+    """A later edge of a stored incident; None leaves state or severity as they are."""
     return Step(
         incident_id=incident.id,
         target=incident.target,
         kind=incident.kind,
         before=incident.state,
-        after=after,
+        after=after or incident.state,
         at=at,
         author=author,
         reason=reason,
         onset_at=incident.onset_at,
         baseline_id=incident.baseline_id,
         run_id=incident.run_id,
+        event=event,
+        severity=severity or incident.severity,
         receivers=tuple(receivers),
+        part_of=incident.part_of,
+        cause=incident.cause,
+        trouble=incident.trouble,
     )
 
 
-def _opening(
-    kind: Kind,
-    verdict: Verdict,
-    target: Target,
-    found: KindEvidence | None,
-    evidence: Mapping[str, Json],
-) -> Step:
-    stored = IncidentEvidence.from_json(evidence)
-    onset_at = (found.onset_at or found.alarm_at) if found else stored.failing_since or stored.onset_at
-    return Step(
-        incident_id=None,
-        target=verdict.target,
-        kind=kind,
-        before=None,
-        after=IncidentState.OPEN,
-        at=verdict.at,
-        author=DRIFTWATCH,
-        reason=stored.headline or verdict.reason,
-        onset_at=onset_at or verdict.at,
-        baseline_id=verdict.baseline_id,
-        run_id=verdict.run_id,
-        evidence=dict(evidence),
-        receivers=target.receivers,
+def _require_open(group: Sequence[Incident], verb: str) -> None:
+    if any(incident.is_open for incident in group):
+        return
+    at_last = max((incident.resolved_at for incident in group if incident.resolved_at is not None), default=None)
+    raise UsageError(
+        f"incident {_number(group)} was already resolved{_on(at_last)}; to {verb} one, "
+        f"list the open ones with: driftwatch incidents",
     )
+
+
+def _number(group: Sequence[Incident]) -> int:
+    return group[0].lead_id
+
+
+def _on(moment: datetime | None) -> str:
+    return f" on {when(moment)}" if moment else ""

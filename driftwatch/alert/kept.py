@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from driftwatch.alert.whose import Attribution
 from driftwatch.domain import Json
 
 _T = TypeVar("_T")
@@ -112,6 +113,16 @@ class BaselineRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NextStep:
+    """Something to do about an incident."""
+
+    command: str
+    """To be pasted into a shell."""
+    meaning: str = ""
+    """What it does, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentEvidence:
     """Everything shown about one incident. Every part may be missing."""
 
@@ -151,6 +162,14 @@ class IncidentEvidence:
     """Availability: the latest failure's sentence."""
     failing_since: datetime | None = None
     """Availability: scheduled_at of the first failing run."""
+    feature: str | None = None
+    """What the team ships on top of the target."""
+    attribution: Attribution | None = None
+    """Whose the change is, as far as was known when it was stored."""
+    wire: str | None = None
+    """Tripwire: which one tripped first among those that page, a value of ``domain.Wire``."""
+    steps: tuple[NextStep, ...] = ()
+    """Watch-itself: what to do about it, the first thing first."""
 
     def to_json(self) -> dict[str, Json]:
         """The stored form: missing parts absent, times as ISO 8601."""
@@ -185,6 +204,10 @@ class IncidentEvidence:
             outcomes={str(k): v for k, v in _mapping(stored.get("outcomes")).items() if _whole(v) is not None},
             last_error=_text(stored.get("last_error")) or None,
             failing_since=_time(stored.get("failing_since")),
+            feature=_text(stored.get("feature")) or None,
+            attribution=Attribution.from_json(stored.get("attribution")),
+            wire=_text(stored.get("wire")) or None,
+            steps=_each(stored.get("steps"), _step),
         )
 
 
@@ -322,3 +345,9 @@ def _baseline(value: Json) -> BaselineRef | None:
         if id_ is None
         else BaselineRef(id=id_, author=_text(stored.get("author")) or "", at=_time(stored.get("at")))
     )
+
+
+def _step(value: Json) -> NextStep | None:
+    stored = _mapping(value)
+    command = _text(stored.get("command"))
+    return NextStep(command=command, meaning=_text(stored.get("meaning")) or "") if command else None

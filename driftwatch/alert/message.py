@@ -7,49 +7,25 @@ the quoted prompt and replies of ``Message.pair`` stay as they are, and whoever 
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from driftwatch.alert.evidence import (
-    CanaryShift,
-    Change,
-    ChannelShift,
-    IncidentEvidence,
-    Pair,
-    also,
-    headline,
-    lasting,
-    told,
-    trend,
-)
-from driftwatch.alert.incidents import DRIFTWATCH, NEW_BASELINE
-from driftwatch.alert.meanings import MEANINGS
-from driftwatch.alert.text import amount, day, duration, line, listing, uncapped, when
-from driftwatch.domain import LASTING, Announcement, IncidentState, Kind, Outcome
+from driftwatch.alert import edges, figures
+from driftwatch.alert.edges import Tone
+from driftwatch.alert.evidence import Change, IncidentEvidence, NextStep, Pair, also, headline, told
+from driftwatch.alert.incidents import DRIFTWATCH
+from driftwatch.alert.text import count, duration, line, sentence, uncapped, when
+from driftwatch.alert.titles import begun_for, called_of, counted, gravest, in_a_title, named, targets_of
+from driftwatch.domain import WATCH, Announcement, Event, Incident, Kind
 
-_CARRIES = 0.2
-"""Share of the evidence from which a channel is named as carrying it."""
-_SHOWN = 5
-"""Lines of one section; the report has all."""
+__all__ = ["Message", "NextStep", "Section", "Tone", "compose", "compose_digest", "details", "present"]
+
 _ALSO = 3
 """Further kinds of change named beside the headline."""
-
-_TREND_TITLES = {
-    "slower": "Slower",
-    "faster": "Faster",
-    "longer": "Longer replies",
-    "shorter": "Shorter replies",
-    "different": "Performance",
-}
-
-
-class Severity(StrEnum):
-    """How loudly a message is shown."""
-
-    ALARM = "alarm"
-    WARNING = "warning"
-    NOTICE = "notice"
-    GOOD = "good"
+_LISTED = 12
+"""Groups that each half of a digest lists; a number stands for the rest."""
+_SHORT = 64
+"""Characters of a notification's key at each end of a digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,89 +37,194 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NextStep:
-    """A command to copy and what it does."""
-
-    command: str
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One announcement in words, for any receiver."""
 
     title: str
-    severity: Severity
+    tone: Tone
     summary: tuple[str, ...]
     """Sentences, the most important first; the first alone must be enough to act on."""
+    steps: tuple[NextStep, ...] = ()
+    """What to do next; belongs right below the summary."""
     changes: tuple[str, ...] = ()
     """Sentences on what is different about the replies."""
-    sections: tuple[Section, ...] = ()
-    """The figures behind it."""
     pair: Pair | None = None
     """Untrusted text, exactly as stored: pass it through ``text.quote``."""
+    sections: tuple[Section, ...] = ()
+    """The figures behind it."""
     fields: tuple[tuple[str, str], ...] = ()
     """Label and value."""
-    steps: tuple[NextStep, ...] = ()
     footer: str = ""
     """Names the incident and this notification; the same on every attempt, so that a repeat is recognised."""
 
 
+_IN_FULL = frozenset({Event.OPENED, Event.ESCALATED, Event.REOPENED})
+"""Edges whose message shows the evidence; the others remind of it."""
+
+
 def compose(announcement: Announcement) -> Message:
-    """Put an announcement into words."""
-    incident, transition = announcement.incident, announcement.transition
+    """Put one edge of a group into words."""
+    transition, incident = announcement.transition, announcement.incident
     evidence = IncidentEvidence.from_json(incident.evidence)
-    target = line(incident.target, 100)
-    footer = f"driftwatch incident {incident.id} · notification {line(announcement.dedup_key, 100)}"
-    fields = _fields(announcement, evidence)
-    is_gone = lasting(evidence.outcomes) == LASTING[Outcome.MODEL_GONE]
-    if transition.after is IncidentState.OPEN:
-        title, severity = {
-            Kind.BEHAVIOUR: ("Drift", Severity.ALARM),
-            Kind.PERFORMANCE: (_TREND_TITLES[trend(evidence.channels)], Severity.WARNING),
-            Kind.AVAILABILITY: ("Model gone" if is_gone else "Cannot measure", Severity.WARNING),
-            Kind.TRIPWIRE: ("Other metadata", Severity.WARNING),
-        }[incident.kind]
-        return Message(
-            title=f"{title}: {target}",
-            severity=severity,
-            summary=_opening(announcement, evidence),
-            changes=_changes(evidence),
-            sections=_sections(incident.kind, evidence),
-            pair=evidence.pair,
-            fields=fields,
-            steps=_steps(announcement),
-            footer=footer,
-        )
-    if transition.after is IncidentState.ACKNOWLEDGED:
-        title, severity = "Acknowledged", Severity.NOTICE
-        first = f"{line(transition.author, 100)} is looking at incident {incident.id}: {line(transition.reason)}"
-    elif transition.author == DRIFTWATCH:
-        title, severity = "Recovered", Severity.GOOD
-        first = f"{target}: {line(transition.reason)}"
-    elif transition.reason.startswith(NEW_BASELINE):
-        title, severity = "Closed", Severity.NOTICE
-        first = f"{target}: {line(transition.reason)}. It is watched against the new baseline from now on"
-    else:
-        title, severity = "Closed", Severity.NOTICE
-        first = f"{line(transition.author, 100)} closed incident {incident.id} of {target}: {line(transition.reason)}"
-    open_s = (transition.at - incident.opened_at).total_seconds()
+    title, tone, first = edges.edge(announcement, evidence)
+    footer = f"{_signature(announcement)} · notification {line(announcement.dedup_key, 100)}"
+    if transition.event in _IN_FULL:
+        return _in_full(announcement, incident, evidence, title=title, tone=tone, first=first, footer=footer)
+    since = (transition.at - announcement.lead.opened_at).total_seconds()
+    is_said = transition.event is Event.REMINDED
+    opened = () if is_said else (f"Opened {when(announcement.lead.opened_at)}, {duration(since)} before this message.",)
     return Message(
-        title=f"{title}: {target}",
-        severity=severity,
-        summary=(
-            _sentence(first),
-            _sentence(f"What it was about: {_about(announcement, evidence)}"),
-            f"Opened {when(incident.opened_at)}, {duration(open_s)} before this message.",
-        ),
-        fields=fields,
-        steps=_steps(announcement),
+        title=title,
+        tone=tone,
+        summary=(*first, sentence(f"What it {_is(announcement)} about: {_about(announcement, evidence)}"), *opened),
+        steps=_steps(announcement, incident, evidence),
+        fields=tuple(figures.fields(announcement, incident, evidence)),
         footer=footer,
     )
 
 
-def _headline(announcement: Announcement, evidence: IncidentEvidence) -> str:
-    incident = announcement.incident
+def present(announcement: Announcement) -> Message:
+    """A group as it stands: what a message that is kept up to date shows, whatever the latest edge was."""
+    incident = gravest(announcement)
+    evidence = IncidentEvidence.from_json(incident.evidence)
+    title, tone, first = edges.standing(announcement)
+    shown = _in_full(
+        announcement,
+        incident,
+        evidence,
+        title=title,
+        tone=tone,
+        first=first,
+        footer=f"{_signature(announcement)} · as of {when(announcement.transition.at)}",
+    )
+    # What is over is looked up, not looked at: what it was and how it ended is enough.
+    return replace(shown, pair=None, sections=()) if announcement.is_over else shown
+
+
+def details(announcement: Announcement) -> Message:
+    """A group as it stands, with what has become of each of its incidents: the answer to "show me the evidence"."""
+    shown = present(announcement)
+    members = announcement.members[: figures.SHOWN * 2]
+    rows = [f"{line(m.target, 100)}: {m.kind.value}, {m.state.value}, since {when(m.onset_at)}" for m in members]
+    rest = len(announcement.members) - len(members)
+    rows += [f"and {rest:,} more"] if rest > 0 else []
+    return replace(shown, sections=(*shown.sections, Section(title="Each of them", lines=tuple(rows))))
+
+
+def compose_digest(announcements: Sequence[Announcement]) -> Message:
+    """Put what could not be told in time into one message, a line for each group, what is open first.
+
+    Args:
+        announcements: the latest edge of each group, one at least.
+    """
+    latest = list({announcement.lead.id: announcement for announcement in announcements}.values())
+    standing = sorted((a for a in latest if not a.is_over), key=lambda a: (gravest(a).severity.rank, a.lead.id))
+    over = [a for a in latest if a.is_over]
+    began, ended = min(a.lead.opened_at for a in latest), max(a.transition.at for a in latest)
+    still = f"{len(standing)} still open" if standing else "none still open"
+    told_now = count(len(latest), "incident")
+    keys = list(dict.fromkeys(line(a.dedup_key, _SHORT) for a in (announcements[0], announcements[-1])))
+    tone = edges.TONES[gravest(standing[0]).severity] if standing else Tone.GOOD
+    found = (("Still open", standing), ("Over", over))
+    return Message(
+        title=f"Not told until now: {told_now}, {still}",
+        tone=tone,
+        summary=(f"{told_now} could not be told here in time, between {when(began)} and {when(ended)}; {still}.",),
+        steps=tuple(
+            NextStep(command=f"driftwatch report {a.lead.id}", meaning=f"all about incident {a.lead.id}, still open")
+            for a in standing[:2]
+        )
+        or (NextStep(command="driftwatch incidents --all", meaning="lists them"),),
+        sections=tuple(
+            Section(title=f"{title} ({len(groups)})", lines=_digested(groups)) for title, groups in found if groups
+        ),
+        footer=f"driftwatch digest · notifications {' to '.join(keys)}",
+    )
+
+
+def _digested(groups: Sequence[Announcement]) -> tuple[str, ...]:
+    lines = []
+    for group in groups[:_LISTED]:
+        title = called_of(group).of(in_a_title(targets_of(group.members)))
+        began, at = group.lead.opened_at, group.transition.at
+        if not group.is_over:
+            attended = edges.attended(group)
+            lines.append(f"{group.lead.id} · {title}, since {when(began)}; {attended}")
+            continue
+        edge = edges.last(group, Event.RESOLVED)
+        ended_at = edge.at if edge else at
+        how = "recovered" if edge is None or edge.author == DRIFTWATCH else f"closed by {line(edge.author, 60)}"
+        lines.append(
+            f"{group.lead.id} · {title}, {when(began)}; {how} after {duration((ended_at - began).total_seconds())}"
+        )
+    rest = len(groups) - _LISTED
+    return (*lines, *([f"and {rest:,} more: driftwatch incidents --all"] if rest > 0 else []))
+
+
+# ---------------------------------------------------------------- what it is about
+
+
+def _in_full(
+    announcement: Announcement,
+    incident: Incident,
+    evidence: IncidentEvidence,
+    *,
+    title: str,
+    tone: Tone,
+    first: tuple[str, ...],
+    footer: str,
+) -> Message:
+    """A message with all the evidence that fits; its first lines say what, since when, how sure and whose side."""
+    said = [*first, sentence(_what(announcement, incident, evidence))]
+    targets = targets_of(announcement.members)
+    if announcement.transition.event is Event.OPENED and announcement.lead not in begun_for(announcement):
+        said.append(_beside(announcement))
+    if len(targets) > 1:
+        said.append(f"Seen on {counted(announcement.members)}: {named(targets)}.")
+    said.extend(filter(None, [figures.how_sure(incident, evidence)]))
+    if evidence.attribution:
+        said.append(sentence(f"Whose side: {uncapped(line(evidence.attribution.summary))}"))
+    if incident.kind is Kind.AVAILABILITY:
+        said.extend(map(sentence, figures.failures(evidence)))
+    known = tuple(filter(None, map(line, evidence.changes)))[: figures.SHOWN]
+    # A full disk changes nothing about replies.
+    changes = () if incident.kind is Kind.WATCH_ITSELF else known
+    rows = figures.sections(incident.kind, evidence)
+    rows += [("What is known", known)] if known and not changes else []
+    said.extend(_reasons(evidence, changes))
+    said.extend(_reported("model name", evidence.served_model))
+    said.extend(_reported("system fingerprint", evidence.fingerprint))
+    if evidence.performance_also:
+        said.append("Speed or length of its replies changed as well; that is part of this incident, not another page.")
+    return Message(
+        title=title,
+        tone=tone,
+        summary=tuple(said),
+        steps=_steps(announcement, incident, evidence),
+        changes=changes,
+        pair=evidence.pair,
+        sections=tuple(Section(title=title, lines=lines) for title, lines in rows),
+        fields=tuple(figures.fields(announcement, incident, evidence)),
+        footer=footer,
+    )
+
+
+def _beside(announcement: Announcement) -> str:
+    """The group that an incident opened in, for somebody who hears of it for the first time."""
+    lead = announcement.lead
+    return f"It belongs to incident {lead.id}, which began with {line(lead.target, 100)} on {when(lead.opened_at)}."
+
+
+def _what(announcement: Announcement, incident: Incident, evidence: IncidentEvidence) -> str:
+    """The kind of change when one is borne out, else that something changed."""
+    found = told(evidence)
+    if found is None:
+        return _headline(incident, evidence)
+    is_one = len(targets_of(announcement.members)) == 1
+    return line(found) if is_one else f"{line(incident.target, 100)}: {uncapped(line(found))}"
+
+
+def _headline(incident: Incident, evidence: IncidentEvidence) -> str:
     computed = headline(
         incident.kind,
         incident.target,
@@ -156,62 +237,27 @@ def _headline(announcement: Announcement, evidence: IncidentEvidence) -> str:
 
 def _about(announcement: Announcement, evidence: IncidentEvidence) -> str:
     found = told(evidence)
-    return line(uncapped(found)) if found else _headline(announcement, evidence)
+    return line(uncapped(found)) if found else _headline(announcement.incident, evidence)
 
 
-def _opening(announcement: Announcement, evidence: IncidentEvidence) -> tuple[str, ...]:
-    """Why somebody is being told, in falling order of use at three in the morning."""
-    said = [_sentence(_what(announcement, evidence))]
-    if announcement.incident.kind is Kind.AVAILABILITY:
-        if evidence.outcomes:
-            ended = [f"{n:,} × {line(outcome, 40).replace('_', ' ')}" for outcome, n in evidence.outcomes.items()]
-            said.append(_sentence(f"Failed requests: {listing(ended)}"))
-        if evidence.last_error:
-            said.append(_sentence(f"Last error: {line(evidence.last_error)}"))
-        if lasting(evidence.outcomes):
-            said.append("Asking again does not change that: somebody has to see to it.")
-        said.append("While this lasts, driftwatch cannot tell whether the behaviour changed; this is not drift.")
-        return tuple(said)
-    said.extend(_reasons(evidence))
-    carrying = [c for c in evidence.channels if c.share >= _CARRIES]
-    if carrying:
-        names = listing([f"{line(c.name, 40)} ({c.share:.0%})" for c in carrying])
-        said.append(f"{names[0].upper()}{names[1:]} {'carries' if len(carrying) == 1 else 'carry'} the evidence.")
-    if evidence.evidence is not None and evidence.threshold is not None:
-        said.append(
-            f"How sure: evidence {amount(evidence.evidence)} against a bar of {evidence.threshold:,.0f}"
-            + (
-                f", set so that {line(evidence.alarm_budget, 100)} is expected on this target."
-                if evidence.alarm_budget
-                else "."
-            ),
-        )
-    said.extend(_reported("model name", evidence.served_model))
-    said.extend(_reported("system fingerprint", evidence.fingerprint))
-    if evidence.performance_also:
-        said.append("Speed or length of its replies changed as well; that is part of this incident, not another page.")
-    return tuple(said)
+def _signature(announcement: Announcement) -> str:
+    """Without a number when it is told from memory, while the database cannot be written."""
+    return f"driftwatch incident {announcement.lead.id}" if announcement.lead.id else "driftwatch"
 
 
-def _what(announcement: Announcement, evidence: IncidentEvidence) -> str:
-    """The kind of change when one is borne out, else that something changed."""
-    found = told(evidence)
-    return line(found) if found else _headline(announcement, evidence)
+def _is(announcement: Announcement) -> str:
+    return "was" if announcement.is_over else "is"
 
 
-def _reasons(evidence: IncidentEvidence) -> list[str]:
-    """The figures behind the kind, and what else is borne out."""
+def _reasons(evidence: IncidentEvidence, changes: Sequence[str]) -> list[str]:
+    """The figures behind the kind, and what else is borne out, where ``changes`` do not tell it."""
     if not evidence.kind_of_change:
         return []
-    first = evidence.kind_of_change[0]
-    said = [_sentence(f"Figures: {line(first.why)}")] if first.why else []
-    if others := also(evidence, _changes(evidence)):
-        said.append(_sentence(f"Also: {'; '.join(map(line, others[:_ALSO]))}"))
+    why = line(evidence.kind_of_change[0].why)
+    said = [sentence(f"Figures: {why}")] if why and not any(why in change for change in changes) else []
+    if others := also(evidence, changes):
+        said.append(sentence(f"Also: {'; '.join(map(line, others[:_ALSO]))}"))
     return said
-
-
-def _changes(evidence: IncidentEvidence) -> tuple[str, ...]:
-    return tuple(filter(None, map(line, evidence.changes)))[:_SHOWN]
 
 
 def _reported(what: str, change: Change | None) -> list[str]:
@@ -221,90 +267,36 @@ def _reported(what: str, change: Change | None) -> list[str]:
     return [f"The endpoint reports another {what}: {before} → {after}."]
 
 
-def _sections(kind: Kind, evidence: IncidentEvidence) -> tuple[Section, ...]:
-    scale = (
-        # The scale of score's latency and tokens channels: ½ + ln(factor) / (2 · ln 100).
-        "0.5 is as in the accepted replies, each 0.075 more is twice as much"
-        if kind is Kind.PERFORMANCE
-        else "distance from the accepted replies: 0 none, 1 nothing in common"
-    )
-    affected = [c for c in evidence.canaries if c.is_affected] or evidence.canaries
-    # A kind of change says on how many canaries it shows; the number that moved at all may be another.
-    beyond = (
-        f" ({evidence.affected.n} of {evidence.affected.of} beyond chance)"
-        if evidence.affected and evidence.affected.n and not evidence.kind_of_change
-        else ""
-    )
-    sections = (
-        Section(title=f"Where it shows ({scale})", lines=tuple(map(_channel_line, evidence.channels[:_SHOWN]))),
-        Section(title=f"Canaries that moved most{beyond}", lines=tuple(map(_canary_line, affected[:_SHOWN]))),
-    )
-    return tuple(section for section in sections if section.lines)
-
-
-def _channel_line(channel: ChannelShift) -> str:
-    moved = _moved(channel.calibration_mean, channel.since_onset_mean)
-    usual = (
-        f" (95% of calibration runs were below {channel.calibration_high:.2f})"
-        if channel.calibration_high is not None
-        else ""
-    )
-    what = f", {MEANINGS[channel.name]}" if channel.name in MEANINGS else ""
-    return f"{line(channel.name, 40)}{moved}{usual}: {channel.share:.0%} of the evidence{what}"
-
-
-def _canary_line(canary: CanaryShift) -> str:
-    return f"{line(canary.id, 100)}: {line(canary.channel, 40)}{_moved(canary.before_mean, canary.after_mean)}"
-
-
-def _moved(before: float | None, after: float | None) -> str:
-    return "" if before is None or after is None else f" {before:.2f} → {after:.2f}"
-
-
-def _fields(announcement: Announcement, evidence: IncidentEvidence) -> tuple[tuple[str, str], ...]:
-    incident = announcement.incident
-    owner = announcement.owner or evidence.owner
-    endpoint = " at ".join(line(part, 100) for part in (evidence.model, evidence.provider) if part)
-    baseline = f"{incident.baseline_id}"
-    if evidence.baseline:
-        accepted = f", accepted by {line(evidence.baseline.author, 100)}" if evidence.baseline.author else ""
-        on = f" on {day(evidence.baseline.at)}" if evidence.baseline.at else ""
-        baseline = f"{evidence.baseline.id}{accepted}{on}"
-    fields = (
-        ("Incident", f"{incident.id} ({incident.kind.value})"),
-        ("Owner", line(owner, 100) if owner else ""),
-        ("Model", endpoint),
-        ("Baseline", baseline),
-        ("Began", when(incident.onset_at)),
-        ("Alarm", when(evidence.alarm_at) if evidence.alarm_at else ""),
-    )
-    return tuple((label, value) for label, value in fields if value)
-
-
-def _steps(announcement: Announcement) -> tuple[NextStep, ...]:
-    incident, after = announcement.incident, announcement.transition.after
-    # Quoted for a shell: the commands are there to be copied.
-    target = shlex.quote(line(incident.target, 100))
+def _steps(announcement: Announcement, incident: Incident, evidence: IncidentEvidence) -> tuple[NextStep, ...]:
+    number = announcement.lead.id
     steps = [
-        NextStep(command=f"driftwatch report {incident.id}", meaning="all the evidence, with the stored replies"),
-        NextStep(command=f"driftwatch history {target}", meaning="the runs before and since, one line each"),
+        NextStep(command=line(step.command), meaning=line(step.meaning)) for step in evidence.steps[: figures.SHOWN]
     ]
-    if after is IncidentState.OPEN:
+    if not number:  # told from memory while the database cannot be written: there is nothing to look up
+        return () if announcement.is_over else tuple(steps)
+    if announcement.is_over:
+        return (NextStep(command=f"driftwatch report {number}", meaning="all the evidence"),)
+    steps.append(NextStep(command=f"driftwatch report {number}", meaning="all the evidence"))
+    if edges.taken(announcement) is None:
         steps.append(
             NextStep(
-                command=f'driftwatch incidents ack {incident.id} --by you --reason "…"',
-                meaning="says that you are on it; the incident stays open and ends by itself when the target is back",
-            ),
+                command=f'driftwatch ack {number} --reason "…"',
+                meaning="says that you are on it; no more reminders",
+            )
         )
-    if after is not IncidentState.RESOLVED and incident.kind is not Kind.AVAILABILITY:
+    if announcement.transition.event in {*_IN_FULL, Event.REMINDED}:
         steps.append(
             NextStep(
-                command=f'driftwatch rebaseline {target} --reason "…"',
-                meaning="accepts the new behaviour as normal, ends the incident and watches from there; can be undone",
-            ),
+                command=f'driftwatch silence add {number} --for 24h --reason "…"',
+                meaning="no message about it for a day",
+            )
+        )
+    if incident.kind not in {Kind.AVAILABILITY, Kind.WATCH_ITSELF} and incident.target != WATCH:
+        # Quoted for a shell: the commands are there to be copied.
+        steps.append(
+            NextStep(
+                command=f"driftwatch rebaseline {shlex.quote(line(incident.target, 100))} --preview",
+                meaning="what accepting the new behaviour would mean",
+            )
         )
     return tuple(steps)
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."

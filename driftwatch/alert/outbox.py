@@ -1,167 +1,302 @@
-"""Delivers what the store says is due, at least once and in order, and writes down how it went.
+"""Delivers what the store says is due, at least once, and writes down how it went.
 
-A notification is marked sent only after the receiver took it. A crash between the two repeats the message
-with the same ``dedup_key``: a page twice is a nuisance, a page lost is the failure driftwatch exists against.
+A notification is marked sent only after the receiver took it. A crash between the two repeats the message with the same
+``dedup_key``: a page twice is a nuisance, a page lost is the failure driftwatch exists against. Before it is sent it is
+leased, so that of two processes on one database, e.g. ``serve`` and ``check`` from cron, one sends it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TypeAlias
 
 import structlog
 
-from driftwatch.alert.receiver import Notifier
-from driftwatch.domain import Announcement, Notification
-from driftwatch.errors import DeliveryError, DriftwatchError
+from driftwatch.alert.attempting import attempt, wait_s
+from driftwatch.alert.correspondence import Correspondence
+from driftwatch.alert.holding import Decision, Hold, Mute, Send, decide
+from driftwatch.alert.letter import Letter, fields_of, unknown_receiver
+from driftwatch.alert.outgoing import Outbox
+from driftwatch.alert.policy import Policy
+from driftwatch.alert.receiver import Notifier, shows_each
+from driftwatch.clock import stopwatch
+from driftwatch.domain import Announcement, Json, Notification, Silence
+from driftwatch.errors import DeliveryError
 
-FIRST_WAIT_S = 30.0
-"""Seconds before the second attempt; doubled before each further one."""
-LONGEST_WAIT_S = 3600.0
-"""Seconds between attempts at most, also where a receiver asks for more: its header may be wrong, the page is not."""
+LEASE_S = 120.0
+"""Seconds for which other processes leave alone what is being sent; after a kill it is sent again then."""
+DIGEST_ABOVE = 3
+"""Groups that wait for a receiver: more are told in one message, where one of them has waited for long."""
+REVIVED_AFTER = timedelta(days=1)
+"""How often what was refused for good is tried again where nothing says that the receiver is mended."""
+
+_Mail: TypeAlias = Sequence[tuple[list[Notification], Announcement]]
 
 log = structlog.get_logger()
 
 
-class Outbox(Protocol):
-    """What delivery needs of the store."""
-
-    def due_notifications(self, at: datetime) -> list[tuple[Notification, Announcement]]:
-        """Pending notifications whose next attempt is at or before ``at``.
-
-        Never one whose earlier sibling, of the same incident and to the same receiver, is still pending:
-        "Recovered" must not arrive before "Drift".
-        """
-        ...
-
-    def mark_sent(self, notification_id: int, *, at: datetime) -> None:
-        """The receiver took it."""
-        ...
-
-    def mark_failed(self, notification_id: int, *, error: str, next_attempt_at: datetime) -> None:
-        """It did not; try again then."""
-        ...
-
-    def mark_dead(self, notification_id: int, *, error: str) -> None:
-        """It never will."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryReport:
-    """How many notifications one pass sent, put off after a failed attempt, gave up, and held back."""
+    """How many notifications were sent, put off after a failed attempt, given up, and found not worth telling."""
 
     n_sent: int = 0
     n_failed: int = 0
     n_dead: int = 0
-    n_held: int = 0
-    """Not tried, because an earlier one to the same receiver had just failed."""
+    n_muted: int = 0
+    """Told with another, or not at all."""
+
+    def __add__(self, other: DeliveryReport) -> DeliveryReport:
+        """Both together."""
+        mine, theirs = asdict(self), asdict(other)
+        return DeliveryReport(**{name: mine[name] + theirs[name] for name in mine})
 
 
-async def deliver(outbox: Outbox, notifiers: Mapping[str, Notifier], *, at: datetime) -> DeliveryReport:
-    """Make one pass over what is due, one attempt each.
+class Courier:
+    """Tells every receiver what waits for it: receivers beside each other, the messages of each one by one.
 
-    After a failure that may pass, the rest for that receiver waits as long: a receiver that is down or limits
-    its rate is asked once per pass, not once per message. There is no last attempt: as long as a receiver is
-    down, its notifications stay due.
+    There is no last attempt: as long as a receiver is down, what waits for it stays due. One that has just failed or
+    asked for time is left alone until it is over, and what it takes after that wakes all that failed before.
 
     Args:
         outbox: the store.
         notifiers: receiver name → how to tell it.
-        at: the time of this pass.
+        policy: what the operator decided.
+        lease_s: seconds for which what is being sent is left alone by other processes; 0 where there is no other, and
+            time stands still.
     """
-    tally = {"n_sent": 0, "n_failed": 0, "n_dead": 0, "n_held": 0}
-    resting: dict[str, datetime] = {}
-    for notification, announcement in sorted(outbox.due_notifications(at), key=lambda due: due[0].id):
-        receiver = notification.receiver
-        if receiver in resting:
-            outbox.mark_failed(
-                notification.id,
-                error=f"waits with an earlier notification to '{receiver}', which failed",
-                next_attempt_at=resting[receiver],
-            )
-            tally["n_held"] += 1
-        else:
-            error = await _attempt(notification, announcement, notifiers)
-            tally[_record(outbox, notification, announcement, error, at=at, resting=resting)] += 1
-    return DeliveryReport(**tally)
 
+    def __init__(
+        self, outbox: Outbox, notifiers: Mapping[str, Notifier], *, policy: Policy, lease_s: float = LEASE_S
+    ) -> None:
+        self._outbox, self._notifiers, self._policy, self._lease_s = outbox, notifiers, policy, lease_s
+        self._asked: dict[str, datetime] = {}
+        """Receivers that are being told → the time up to which."""
+        self._late_s: Callable[[], float] = stopwatch()
+        """Seconds since the oldest pass that is under way began."""
+        self._resting: dict[str, datetime] = {}
+        """Receivers that have just failed or asked for time → until when."""
+        self._revived_at: datetime | None = None
+        """When what was refused for good was last tried again for no reason but the time; None in a new process."""
+        self._undigested: set[str] = set()
+        """Receivers that have refused a digest for good: they are told one by one."""
 
-async def _attempt(
-    notification: Notification,
-    announcement: Announcement,
-    notifiers: Mapping[str, Notifier],
-) -> DeliveryError | None:
-    """Send once; None when the receiver took it."""
-    receiver = notification.receiver
-    notifier = notifiers.get(receiver)
-    if notifier is None:
-        return DeliveryError(
-            f"receiver '{receiver}' is not in the config any more: add it under 'receivers' again, "
-            f"or name another one in the target's 'receivers'",
-            receiver=receiver,
-            retryable=False,
+    def is_telling(self, receiver: str) -> bool:
+        """Whether a pass is telling a receiver right now."""
+        return receiver in self._asked
+
+    async def deliver(self, *, at: datetime) -> DeliveryReport:
+        """Tell all that may be told at a time.
+
+        A receiver that is being told already is left to that pass, which then looks as far as this time: one that
+        hangs delays nobody else.
+        """
+        found, silences = await asyncio.to_thread(self._read, at)
+        by_receiver: dict[str, list[tuple[list[Notification], Announcement]]] = {}
+        for notifications, announcement in found:
+            by_receiver.setdefault(notifications[0].receiver, []).append((notifications, announcement))
+        idle = [receiver for receiver in sorted(by_receiver) if receiver not in self._asked]
+        if not self._asked:
+            self._late_s = stopwatch()
+        self._asked |= {receiver: max(at, self._asked.get(receiver, at)) for receiver in by_receiver}
+        work = (self._serve(receiver, by_receiver[receiver], silences) for receiver in idle)
+        reports = await asyncio.gather(*work, return_exceptions=True)
+        total = DeliveryReport()
+        for report in reports:
+            if isinstance(report, BaseException):
+                # The others have been told; what this one waits for is still pending.
+                raise report
+            total += report
+        return total
+
+    def _read(self, at: datetime) -> tuple[_Mail, list[Silence]]:
+        """All that is due; what was refused for good is tried again by a new process, and then once a day."""
+        if self._revived_at is None or at - self._revived_at >= REVIVED_AFTER:
+            self._revived_at = at
+            for receiver in self._notifiers:
+                self._outbox.revive(receiver, at=at)
+        return self._outbox.waiting(at), self._outbox.silences()
+
+    async def _serve(self, receiver: str, found: _Mail, silences: Sequence[Silence]) -> DeliveryReport:
+        """Tell one receiver until nothing is left that may be told."""
+        total, held = DeliveryReport(), set[int]()
+        try:
+            while True:
+                at = self._asked[receiver]
+                report, is_moved = await self._round(receiver, at, found, silences, held)
+                total += report
+                if at != self._asked[receiver]:
+                    held.clear()
+                elif not (report.n_sent or report.n_dead or is_moved):
+                    return total
+                at = self._asked[receiver]
+                # What waits for a time, and not for the receiver, waits at this time as it did a moment ago.
+                found, silences = await asyncio.to_thread(self._read_again, receiver, at, sorted(held))
+        finally:
+            del self._asked[receiver]
+
+    def _read_again(self, receiver: str, at: datetime, held: Sequence[int]) -> tuple[_Mail, list[Silence]]:
+        return self._outbox.waiting(at, receiver=receiver, apart_from=held), self._outbox.silences()
+
+    async def _round(
+        self, receiver: str, at: datetime, found: _Mail, silences: Sequence[Silence], held: set[int]
+    ) -> tuple[DeliveryReport, bool]:
+        """Tell what may be told of what was read; also, whether something has moved meanwhile and is to be read again.
+
+        Adds the groups of which all waits for a time to ``held``.
+        """
+        if self._resting.get(receiver, at) > at:
+            return DeliveryReport(), False
+        letters, n_muted = await asyncio.to_thread(self._sort, found, silences, at, held)
+        told, is_moved = DeliveryReport(n_muted=n_muted), False
+        is_flood = len(letters) > DIGEST_ABOVE and any(letter.has_waited(at) for letter in letters)
+        if is_flood and receiver in self._notifiers and receiver not in self._undigested:
+            report, is_moved = await self._digest(receiver, letters, at)
+            return told + report, is_moved
+        # What failed goes last: one message that a receiver cannot take must not stand before the others for good.
+        for letter in sorted(letters, key=lambda letter: (letter.notification.attempts, letter.notification.id)):
+            report, has_moved = await self._send(letter, at)
+            told, is_moved = told + report, is_moved or has_moved
+            if report.n_failed:
+                return told, False
+        return told, is_moved
+
+    def _decide(self, mail: Correspondence, silences: Sequence[Silence], at: datetime) -> Mapping[int, Decision]:
+        notifier = self._notifiers.get(mail.receiver)
+        if notifier is None:
+            return {n.id: Send() for n in mail.pending[:1]}
+        return decide(
+            mail,
+            policy=self._policy,
+            silences=silences,
+            events=notifier.events,
+            at=at,
+            shows_each=shows_each(notifier),
         )
-    try:
-        await notifier.send(announcement)
-    except DeliveryError as error:
-        return error
-    except DriftwatchError as error:
-        return DeliveryError(f"receiver '{receiver}': {error}", receiver=receiver, retryable=True)
-    except Exception as error:  # noqa: BLE001 - whatever a notifier's library raises, the page must stay due
-        # The type alone: a library's message may hold the address, which for a webhook is the secret.
-        sentence = f"receiver '{receiver}': an unexpected {type(error).__name__} while sending"
-        return DeliveryError(sentence, receiver=receiver, retryable=True)
-    return None
 
+    def _sort(
+        self, found: _Mail, silences: Sequence[Silence], at: datetime, held: set[int]
+    ) -> tuple[list[Letter], int]:
+        """Mute and hold what is to be; returns what is to be sent, and how many were muted."""
+        letters, n_muted = [], 0
+        for notifications, announcement in found:
+            mail = Correspondence(notifications=tuple(notifications), announcement=announcement)
+            decisions = self._decide(mail, silences, at)
+            if all(isinstance(decisions.get(n.id), Hold | Mute) for n in mail.pending):
+                held.add(announcement.lead.id)
+            for notification in mail.pending:
+                decision = decisions.get(notification.id)
+                if isinstance(decision, Send):
+                    letters.append(Letter(mail=mail, notification=notification, along=decision.along))
+                elif isinstance(decision, Mute):
+                    n_muted += 1
+                    self._outbox.mute(notification.id, reason=decision.why)
+                    log.info("notification.muted", reason=decision.why, **fields_of(mail, notification))
+                elif isinstance(decision, Hold) and notification.last_error != decision.why:
+                    self._outbox.hold(notification.id, reason=decision.why)
+        return letters, n_muted
 
-def _record(
-    outbox: Outbox,
-    notification: Notification,
-    announcement: Announcement,
-    error: DeliveryError | None,
-    *,
-    at: datetime,
-    resting: dict[str, datetime],
-) -> str:
-    """Write the attempt down; returns the tally it counts in."""
-    fields = {
-        "receiver": notification.receiver,
-        "target": announcement.incident.target,
-        "incident": announcement.incident.id,
-        "dedup_key": notification.dedup_key,
-        "attempt": notification.attempts + 1,
-    }
-    if error is None:
-        outbox.mark_sent(notification.id, at=at)
-        log.info("notification.sent", **fields)
-        return "n_sent"
-    if not error.retryable:
-        outbox.mark_dead(notification.id, error=str(error))
-        log.error("notification.dead", error=str(error), **fields)
-        return "n_dead"
-    next_attempt_at = at + timedelta(seconds=wait_s(notification.attempts, error.retry_after_s))
-    outbox.mark_failed(notification.id, error=str(error), next_attempt_at=next_attempt_at)
-    resting[notification.receiver] = next_attempt_at
-    log.warning("notification.failed", error=str(error), next_attempt_at=next_attempt_at.isoformat(), **fields)
-    return "n_failed"
+    async def _send(self, letter: Letter, at: datetime) -> tuple[DeliveryReport, bool]:
+        """Send one: one attempt. Also, whether something else is to be told by now."""
+        receiver = letter.mail.receiver
+        mine, is_moved = await asyncio.to_thread(self._take, [letter], at)
+        if not mine:
+            return DeliveryReport(), is_moved
+        [letter] = mine
+        notifier = self._notifiers.get(receiver)
+        receipt, error = (
+            (None, unknown_receiver(receiver))
+            if notifier is None
+            else await attempt(receiver, notifier.send, letter.announcement)
+        )
+        return await asyncio.to_thread(self._record, letter, receipt, error, at), False
 
+    async def _digest(self, receiver: str, letters: Sequence[Letter], at: datetime) -> tuple[DeliveryReport, bool]:
+        """Tell many in one message; one by one from now on where the receiver will never take that."""
+        mine, is_moved = await asyncio.to_thread(self._take, letters, at)
+        if not mine:
+            return DeliveryReport(), is_moved
+        notifier = self._notifiers[receiver]
+        receipts, error = await attempt(receiver, notifier.send_digest, [letter.announcement for letter in mine])
+        if error is not None and not error.retryable:
+            log.warning("digest.refused", receiver=receiver, n=len(mine), error=str(error))
+            self._undigested.add(receiver)
+            await asyncio.to_thread(self._put_back, mine)
+            return DeliveryReport(), True
+        return await asyncio.to_thread(self._record_all, mine, receipts or {}, error, at), is_moved
 
-def wait_s(attempts: int, retry_after_s: float | None) -> float:
-    """Seconds until the next attempt: what the receiver asked for, or 30 s · 2^attempts; an hour at most.
+    def _put_back(self, letters: Sequence[Letter]) -> None:
+        for letter in letters:
+            self._outbox.give_back(letter.leased)
 
-    >>> [wait_s(attempts, None) for attempts in (0, 1, 2, 20)]
-    [30.0, 60.0, 120.0, 3600.0]
-    >>> wait_s(5, 7.0)
-    7.0
+    def _take(self, letters: Sequence[Letter], at: datetime) -> tuple[list[Letter], bool]:
+        """Lease those that are still to be sent, as they are by now; also, whether another decision was found.
 
-    Args:
-        attempts: failed attempts before this one.
-        retry_after_s: what the receiver asked for; None, negative or not finite counts as nothing said.
-    """
-    if retry_after_s is not None and math.isfinite(retry_after_s) and retry_after_s > 0:
-        return min(retry_after_s, LONGEST_WAIT_S)
-    return min(FIRST_WAIT_S * 2.0 ** min(attempts, 10), LONGEST_WAIT_S)
+        What was decided when the round began may have been answered, silenced or over since. While it is leased nobody
+        else tells this receiver of this group, so what is read then is still so when it is told.
+        """
+        # A pass may take longer than one lease.
+        late_s = self._late_s() if self._lease_s else 0.0
+        until = at + timedelta(seconds=self._lease_s + late_s)
+        taken, is_moved = [], False
+        for letter in letters:
+            ids = {n.id for n in letter.leased}
+            beside = [n for n in letter.mail.notifications if n.id not in ids]
+            if self._outbox.lease(letter.leased, at=at, until=until, beside=beside):
+                taken.append(letter)
+        silences = self._outbox.silences() if taken else []
+        mine = []
+        for letter in taken:
+            lead_id, before = letter.mail.announcement.lead.id, {n.id: n for n in letter.leased}
+            notifications, announcement = self._outbox.told_of(letter.mail.receiver, lead_id)
+            # Our own lease is no reason to wait.
+            read = tuple(before.get(n.id, n) for n in notifications)
+            mail = Correspondence(notifications=read, announcement=announcement)
+            decision = self._decide(mail, silences, at).get(letter.notification.id)
+            if decision == Send(along=letter.along):
+                mine.append(replace(letter, mail=mail))
+            else:
+                is_moved = True
+                self._outbox.give_back(letter.leased)
+        return mine, is_moved
+
+    def _record_all(
+        self,
+        letters: Sequence[Letter],
+        receipts: Mapping[str, Mapping[str, Json]],
+        error: DeliveryError | None,
+        at: datetime,
+    ) -> DeliveryReport:
+        total = DeliveryReport()
+        for letter in letters:
+            total += self._record(letter, receipts.get(letter.mail.announcement.key), error, at)
+        return total
+
+    def _record(
+        self, letter: Letter, receipt: Mapping[str, Json] | None, error: DeliveryError | None, at: datetime
+    ) -> DeliveryReport:
+        """Write an attempt down."""
+        notification, receiver = letter.notification, letter.mail.receiver
+        fields = {**fields_of(letter.mail, notification), "attempt": notification.attempts + 1}
+        if error is None:
+            self._outbox.mark_sent(notification.id, at=at, receipt=receipt, along=letter.along)
+            self._resting.pop(receiver, None)
+            self._outbox.wake(receiver, at=at)
+            self._outbox.revive(receiver, at=at)
+            log.info("notification.sent", along=len(letter.along), **fields)
+            return DeliveryReport(n_sent=1, n_muted=len(letter.along))
+        if not error.retryable:
+            others = [n for n in letter.leased if n.id != notification.id]
+            self._outbox.mark_dead(notification.id, error=str(error), along=others)
+            log.error("notification.dead", error=str(error), **fields)
+            return DeliveryReport(n_dead=1)
+        again = at + timedelta(seconds=wait_s(notification.attempts, error.retry_after_s))
+        self._outbox.mark_failed(notification.id, error=str(error), next_attempt_at=again, along=letter.along)
+        rests = at + timedelta(seconds=wait_s(0, error.retry_after_s))
+        self._resting[receiver] = rests
+        waits = f"waits with an earlier notification to '{receiver}', which failed"
+        self._outbox.rest(receiver, until=rests, reason=waits, at=at)
+        log.warning("notification.failed", error=str(error), next_attempt_at=again.isoformat(), **fields)
+        return DeliveryReport(n_failed=1)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
-from driftwatch.domain import Announcement
+from driftwatch.domain import Announcement, Event, Json
+
+EVERY_EVENT = frozenset(Event)
+
+FOR_PEOPLE = frozenset({Event.OPENED, Event.JOINED, Event.ESCALATED, Event.REOPENED, Event.REMINDED, Event.RESOLVED})
+"""What is worth a message of its own to a person; that somebody has acknowledged or commented is not."""
 
 
 def write_to_stdout(text: str) -> None:
@@ -22,25 +27,57 @@ class ReceiverConnection:
 
     name: str
     """The receiver's key in the config; errors name it."""
-    read_webhook_url: Callable[[], str | None] = lambda: None
-    read_bot_token: Callable[[], str | None] = lambda: None
-    channel: str | None = None
-    """Where a bot posts: a channel id or ``#name``. A webhook has its channel built in."""
-    base_url: str | None = None
-    """Another root of Slack's Web API, for gateways; None is Slack itself."""
+    secrets: Mapping[str, Callable[[], str | None]] = field(default_factory=dict)
+    """Name → how to read it, e.g. ``webhook_url`` for the config's ``webhook_url_env`` and ``webhook_url_file``."""
+    options: Mapping[str, Json] = field(default_factory=dict)
+    """Every other key of the receiver's section, as the config has validated it; keys without a value are absent."""
     timeout_s: float = 10.0
     """Longest silence of the other side, in seconds; a whole delivery may take three times that."""
     write: Callable[[str], None] = write_to_stdout
     """Where a console receiver writes."""
 
+    def secret(self, name: str) -> str | None:
+        """Read one; None when the config names no place for it, or the place is empty."""
+        read = self.secrets.get(name)
+        return read() if read is not None else None
+
 
 class Notifier(Protocol):
     """Tells one receiver. One attempt per call: repeating is the outbox's business alone."""
 
-    async def send(self, announcement: Announcement) -> None:
+    events: ClassVar[frozenset[Event]]
+    """What this kind of receiver can use; the outbox mutes the rest."""
+
+    async def send(self, announcement: Announcement) -> Mapping[str, Json] | None:
         """Return only after the other side took the message.
+
+        Returns:
+            What the next ``send`` about the same group shall find in ``announcement.receipt``, e.g. the id of the
+            message to answer to; None leaves what is stored.
 
         Raises:
             DeliveryError: it did not, with whether another attempt can help.
         """
         ...
+
+    async def send_digest(self, announcements: Sequence[Announcement]) -> Mapping[str, Mapping[str, Json]] | None:
+        """Tell in one message what could not be told in time: the latest edge of each group, oldest first.
+
+        Called instead of ``send`` when a receiver was out of reach for long, or a silence or quiet hours end, and more
+        waits than a person wants to read one by one.
+
+        Returns:
+            Group's key → receipt, as ``send`` returns it, of the groups that have one now; None leaves what is stored.
+
+        Raises:
+            DeliveryError: as for ``send``.
+        """
+        ...
+
+
+def shows_each(notifier: Notifier) -> bool:
+    """Whether it shows each incident of a group by itself, so that it must hear of each beginning and end at once.
+
+    Such a notifier says ``shows_each: ClassVar[bool] = True``; the others say nothing.
+    """
+    return bool(getattr(notifier, "shows_each", False))

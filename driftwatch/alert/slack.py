@@ -1,232 +1,249 @@
-"""Tells Slack, through an incoming webhook or as a bot, and says in words why Slack did not take a message.
-
-No sentence here holds the webhook's address or the token: the address alone lets anybody post.
-"""
+"""Tells Slack: as a bot in one thread for each incident, or through an incoming webhook, one message for each edge."""
 
 from __future__ import annotations
 
-import asyncio
-import http.client
-import json
-import logging
-import re
-import socket
-import ssl
-import urllib.error
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar, TypeVar
 
-from driftwatch.alert.message import Message, compose
-from driftwatch.alert.receiver import ReceiverConnection
+import structlog
+
+from driftwatch.alert.deadline import in_thread
+from driftwatch.alert.message import Message, compose, compose_digest, present
+from driftwatch.alert.receiver import EVERY_EVENT, ReceiverConnection
+from driftwatch.alert.slack_actions import buttons
 from driftwatch.alert.slack_blocks import blocks, notification_text
-from driftwatch.domain import Announcement
-from driftwatch.errors import DeliveryError
+from driftwatch.alert.slack_wire import NOT_IN_TIME, Answer, Wire
+from driftwatch.domain import Announcement, Event, Json
+from driftwatch.errors import DeliveryError, DriftwatchError
 
-# slack_sdk writes whole requests to its logger, the webhook's address included. Errors reach people as
-# DeliveryError instead, so this one stays silent whatever the program's log level is.
-_WIRE_LOG = logging.getLogger("driftwatch.alert.slack.wire")
-_WIRE_LOG.setLevel(logging.CRITICAL + 1)
+log = structlog.get_logger()
 
-_PASSING = {
-    "fatal_error",
-    "internal_error",
-    "rate_limited",
-    "ratelimited",
-    "request_timeout",
-    "rollup_error",
-    "service_unavailable",
-    "team_added_to_org",  # the workspace is being moved; Slack asks to come back
-}
-"""Answers of Slack that another attempt can turn. Source: docs.slack.dev/reference/methods/chat.postMessage, 2025,
-and api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks."""
+_T = TypeVar("_T")
 
-_NEW_WEBHOOK = "create a new incoming webhook in Slack and store its address where the receiver reads it"
-_NEW_TOKEN = "check the bot token where the receiver reads it"  # noqa: S105 - advice, no token
-_OTHER_CHANNEL = "name an existing channel and invite the app to it with /invite"
-_OTHER_FORM = "driftwatch built a message that Slack refuses, please report this as a bug"
-_ASK_ADMIN = "a workspace rule forbids it: ask a workspace admin or choose another channel"
-_ADVICE = {
-    "account_inactive": _NEW_TOKEN,
-    "action_prohibited": _ASK_ADMIN,
-    "channel_is_archived": "the channel is archived: choose another one",
-    "channel_not_found": _OTHER_CHANNEL,
-    "invalid_auth": _NEW_TOKEN,
-    "invalid_blocks": _OTHER_FORM,
-    "invalid_payload": _OTHER_FORM,
-    "invalid_token": _NEW_WEBHOOK,
-    "is_archived": "the channel is archived: choose another one",
-    "missing_scope": "give the app the scope chat:write and install it again",
-    "msg_blocks_too_long": _OTHER_FORM,
-    "no_active_hooks": _NEW_WEBHOOK,
-    "no_service": _NEW_WEBHOOK,
-    "no_team": _NEW_WEBHOOK,
-    "not_authed": _NEW_TOKEN,
-    "not_in_channel": _OTHER_CHANNEL,
-    "posting_to_general_channel_denied": _ASK_ADMIN,
-    "restricted_action": _ASK_ADMIN,
-    "token_expired": _NEW_TOKEN,
-    "token_revoked": _NEW_TOKEN,
-}
-_NO_ADDRESS = "has an address that is no http(s) address: check what is stored where it is read"
-_FALLBACK_ADVICE = "look the answer up in Slack's documentation and correct the receiver"
+_BROADCAST = frozenset({Event.ESCALATED, Event.REOPENED})
+"""Edges that are shown in the channel beside the thread; so is the end of the whole group."""
 
-_OK, _BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY, _SERVER_ERROR = 200, 400, 408, 429, 500
+_FIRST_IS_GONE = frozenset({"cant_update_message", "message_not_found", "thread_not_found"})
+"""Slack's words for a first message that is no more, or no longer ours: posted anew."""
+_CHANNEL_IS_GONE = frozenset({"channel_not_found", "is_archived", "not_in_channel"})
+"""The thread's channel is out of reach; the configured one may be another by now."""
+_CANNOT_BE_EDITED = frozenset({"edit_window_closed"})
+"""A workspace's rule on editing: the thread goes on, its first message stays as it was.
+Source of the three: docs.slack.dev/reference/methods/chat.update and chat.postMessage, 2026-11."""
+
+MOST_UPDATES = 20
+"""First messages that a digest brings up to date. Slack allows about 50 calls of chat.update a minute, of which other
+edges need some. Source: docs.slack.dev/apis/web-api/rate-limits, Tier 3, 2026-11."""
+UPDATES_S = 10.0
+"""Seconds for them at most: an attempt that ends with the digest posted and not counted would post it again."""
 
 
 class SlackNotifier:
-    """Posts each transition as one message: as a bot when a token is there, otherwise through the webhook.
+    """Keeps one thread for each group of incidents as a bot; without a bot posts each edge through the webhook.
 
-    slack_sdk's own retry handlers are off: the outbox is the one retry policy.
+    The first message of a thread is brought up to date with every edge. Posting and keeping its receipt are two steps:
+    after a crash between them the message is posted again, with the same ``dedup_key`` in its metadata.
     """
 
-    def __init__(self, connection: ReceiverConnection) -> None:
-        self._connection = connection
+    events: ClassVar[frozenset[Event]] = EVERY_EVENT
 
-    async def send(self, announcement: Announcement) -> None:
+    def __init__(self, connection: ReceiverConnection) -> None:
+        self.connection = connection
+        self._wire = Wire(connection)
+
+    async def send(self, announcement: Announcement) -> Mapping[str, Json] | None:
         """Post it.
+
+        Returns:
+            ``channel`` and ``ts`` of the first message when a thread begins; None otherwise.
 
         Raises:
             DeliveryError: retryable for rate limits, 5xx, time-outs and an unreachable Slack; otherwise permanent.
         """
-        message = compose(announcement)
-        token, url = self._connection.read_bot_token(), self._connection.read_webhook_url()
+        return await self._either_way(
+            lambda wire, token: self._tell_as_bot(wire, token, announcement),
+            lambda: compose(announcement),
+            n_calls=3,
+        )
+
+    async def send_digest(self, announcements: Sequence[Announcement]) -> None:
+        """Post one message about all, then bring the first messages of their threads up to date as far as that goes.
+
+        A group that has no thread gets one with its next edge: the digest is nobody's first message.
+
+        Raises:
+            DeliveryError: as for ``send``; the digest is not posted then.
+        """
+        token = await self._either_way(
+            lambda wire, token: self._digest_as_bot(wire, token, announcements),
+            lambda: compose_digest(announcements),
+            n_calls=1,
+        )
         if token:
-            post = asyncio.to_thread(self._post_as_bot, token, message, announcement)
-        elif url:
-            post = asyncio.to_thread(self._post_to_webhook, url, message)
-        else:
+            await self._bring_all_up_to_date(token, announcements)
+
+    async def _either_way(
+        self, as_bot: Callable[[Wire, str], _T], message: Callable[[], Message], *, n_calls: int
+    ) -> _T | None:
+        """As a bot; through the webhook where there is none, or where Slack has refused the bot for good."""
+        token, url = self.connection.secret("bot_token"), self.connection.secret("webhook_url")
+        refused: DeliveryError | None = None
+        if token:
+            try:
+                return await self._in_time(lambda wire: as_bot(wire, token), n_calls=n_calls)
+            except DeliveryError as error:
+                if error.retryable or not url:
+                    raise
+                refused = error
+                log.warning("slack.bot_refused", receiver=self.connection.name, error=str(error))
+        if not url:
             # Retryable: whoever mends the environment wants the pages that waited.
-            self._fail("has neither a webhook address nor a bot token: set the variable or file it names", True)
+            self._wire.fail(
+                "has neither a webhook address nor a bot token: set the variable or file it names", retryable=True
+            )
+        told = _with_note(message(), refused)
+        await self._in_time(
+            lambda wire: wire.post_to_webhook(url, notification_text(told), blocks(told)),
+            n_calls=1,
+        )
+        return None
+
+    async def _in_time(self, work: Callable[[Wire], _T], *, n_calls: int) -> _T:
         try:
-            # The client's own limit is per read; a server that sends a byte now and then would hold the outbox.
-            async with asyncio.timeout(3 * self._connection.timeout_s):
-                await post
+            return await in_thread(
+                lambda deadline: work(Wire(self.connection, deadline)), limit_s=3 * n_calls * self.connection.timeout_s
+            )
         except TimeoutError:
-            self._fail("did not finish answering in time", True)
+            self._wire.fail(NOT_IN_TIME, retryable=True)
 
-    def _post_to_webhook(self, url: str, message: Message) -> None:
-        from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - loaded when first needed
-        from slack_sdk.webhook import WebhookClient  # noqa: PLC0415
+    # ------------------------------------------------------------ as a bot
 
-        client = WebhookClient(
-            url.strip(),
-            timeout=self._connection.timeout_s,  # type: ignore[arg-type]  # urllib takes fractions
-            logger=_WIRE_LOG,
-            retry_handlers=[],
-        )
+    def _tell_as_bot(self, wire: Wire, token: str, announcement: Announcement) -> Mapping[str, Json] | None:
+        message = compose(announcement)
+        place = _place(announcement)
+        if place and self._bring_up_to_date(wire, token, place, announcement):
+            is_loud = announcement.transition.event in _BROADCAST or _is_the_end(announcement)
+            thread = {"thread_ts": place["ts"], "reply_broadcast": is_loud}
+            answer = self._post(wire, token, place["channel"], message, announcement, more=thread)
+            if answer.text not in _FIRST_IS_GONE | _CHANNEL_IS_GONE:
+                posted = wire.check(answer)
+                # To a thread whose first message was deleted meanwhile, Slack posts in the channel and says nothing:
+                # the answer's message has no thread_ts then. Source: github.com/slack-go/slack issue 1571.
+                is_reply = "thread_ts" in (posted.get("message") or {"thread_ts": ""})
+                return None if is_reply else _receipt(posted)
+        actions = self._buttons(announcement)
+        return _receipt(wire.check(self._post(wire, token, self._channel(), message, announcement, actions=actions)))
+
+    def _digest_as_bot(self, wire: Wire, token: str, announcements: Sequence[Announcement]) -> str:
+        """Post it; returns the token that could."""
+        wire.check(self._post(wire, token, self._channel(), compose_digest(announcements), announcements[-1]))
+        return token
+
+    async def _bring_all_up_to_date(self, token: str, announcements: Sequence[Announcement]) -> None:
+        """After a digest: whatever goes wrong here, the news is told, and a failure would tell it again."""
+        # Those of the latest news first; of several about one group, the latest.
+        latest: dict[str, tuple[Mapping[str, str], Announcement]] = {}
+        for announcement in reversed(announcements):
+            if place := _place(announcement):
+                latest.setdefault(f"{place['channel']} {place['ts']}", (place, announcement))
+        chosen = list(latest.values())[:MOST_UPDATES]
+
+        def update(wire: Wire) -> None:
+            for place, announcement in chosen:
+                try:
+                    self._bring_up_to_date(wire, token, place, announcement)
+                except DeliveryError as error:
+                    log.warning("slack.update_failed", receiver=self.connection.name, error=str(error))
+                    if error.retryable:  # a limit, or a Slack in trouble: the next update would fare no better
+                        return
+
         try:
-            answer = client.send(
-                text=notification_text(message),
-                blocks=blocks(message),
-                unfurl_links=False,
-                unfurl_media=False,
+            await in_thread(
+                lambda deadline: update(Wire(self.connection, deadline)),
+                limit_s=min(UPDATES_S, self.connection.timeout_s),
             )
-        except SlackRequestError:
-            self._fail(_NO_ADDRESS, False)
-        except (OSError, ValueError, LookupError, http.client.HTTPException) as error:
-            self._fail_unreached(error)
-        body = answer.body or ""
-        if answer.status_code == _OK and _is_acceptance(body):
-            return
-        self._fail_answered(answer.status_code, body, answer.headers)
+        except Exception as error:  # noqa: BLE001 - the digest is posted, whatever the library raises now
+            log.warning("slack.update_failed", receiver=self.connection.name, error=type(error).__name__)
 
-    def _post_as_bot(self, token: str, message: Message, announcement: Announcement) -> None:
-        from slack_sdk import WebClient  # noqa: PLC0415 - loaded when first needed
-        from slack_sdk.errors import SlackApiError, SlackRequestError  # noqa: PLC0415
-
-        channel = self._connection.channel
+    def _channel(self) -> str:
+        channel = self.connection.options.get("channel")
         if not channel:
-            self._fail("has a bot token but no channel: add 'channel' to it in the config", False)
-        client = WebClient(
-            token,
-            base_url=self._connection.base_url or WebClient.BASE_URL,
-            timeout=self._connection.timeout_s,  # type: ignore[arg-type]  # urllib takes fractions
-            logger=_WIRE_LOG,
-            retry_handlers=[],
-        )
-        try:
-            client.chat_postMessage(
-                channel=channel,
-                text=notification_text(message),
-                blocks=blocks(message),
-                # Lets an operator's tooling join the messages of one incident and drop a repeated delivery.
-                metadata={
-                    "event_type": "driftwatch_incident",
-                    "event_payload": {"incident": announcement.incident.id, "dedup_key": announcement.dedup_key},
-                },
-                unfurl_links=False,
-                unfurl_media=False,
-            )
-        except SlackApiError as error:
-            answer = error.response
-            said = answer.data.get("error") if isinstance(answer.data, Mapping) else None
-            self._fail_answered(answer.status_code, str(said or ""), answer.headers)
-        except SlackRequestError:
-            self._fail(_NO_ADDRESS, False)
-        except (OSError, ValueError, LookupError, http.client.HTTPException) as error:
-            self._fail_unreached(error)
+            self._wire.fail("has a bot token but no channel: add 'channel' to it in the config", retryable=False)
+        return str(channel)
 
-    def _fail_answered(self, status: int, body: str, headers: Mapping[str, str]) -> NoReturn:
-        """Slack, or something in front of it, answered with anything but its thanks."""
-        code = body.strip() if re.fullmatch(r"[a-z][a-z0-9_]{1,60}", body.strip()) else ""
-        said = f"status {status}" + (f", {code}" if code else "")
-        if status == _TOO_MANY or code in {"rate_limited", "ratelimited"}:
-            self._fail(f"is asked too often ({said}); trying again later", True, _retry_after_s(headers))
-        if status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT or code in _PASSING:
-            self._fail(f"has trouble on its side ({said}); trying again later", True, _retry_after_s(headers))
-        if status == _OK and not code and "<" in body:
-            self._fail("answered with a web page, as a proxy or login page does; trying again later", True)
-        if status == _OK and not code:
-            # Not repeated: something took the message, and would take it again every hour.
-            self._fail("answered, but not as Slack does: check that the address is one of Slack's", False)
-        self._fail(f"refused the message ({said}): {_ADVICE.get(code, _advice_for(status))}", False)
-
-    def _fail_unreached(self, error: Exception) -> NoReturn:
-        """No answer, or none that could be read. The error's text is dropped: it may hold the address."""
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        is_address = isinstance(error, (ValueError, http.client.InvalidURL)) and not isinstance(error, UnicodeError)
-        if is_address:
-            self._fail(_NO_ADDRESS, False)
-        if isinstance(reason, TimeoutError):
-            self._fail(f"did not answer within {self._connection.timeout_s:g} s; trying again later", True)
-        if isinstance(reason, ConnectionRefusedError):
-            self._fail("refused the connection; trying again later", True)
-        if isinstance(reason, socket.gaierror):
-            self._fail("has a host name that cannot be resolved; trying again later", True)
-        if isinstance(reason, ssl.SSLError):
-            self._fail("cannot be reached over TLS (is its certificate trusted here?); trying again later", True)
-        self._fail(f"could not be reached ({type(reason).__name__}); trying again later", True)
-
-    def _fail(self, what: str, retryable: bool, retry_after_s: float | None = None) -> NoReturn:
-        name = self._connection.name
-        # "from None": the library's error, and with it a traceback, would show the address.
-        raise DeliveryError(
-            f"receiver '{name}' (Slack) {what}",
-            receiver=name,
-            retryable=retryable,
-            retry_after_s=retry_after_s,
-        ) from None
-
-
-def _is_acceptance(body: str) -> bool:
-    """``ok`` from an incoming webhook; a JSON object with ``ok`` from a workflow's or a look-alike's."""
-    if body.strip().lower() == "ok":
+    def _bring_up_to_date(self, wire: Wire, token: str, place: Mapping[str, str], announcement: Announcement) -> bool:
+        """Show how the group stands in the first message; False when there is none any more."""
+        message = present(announcement)
+        changed = {
+            "channel": place["channel"],
+            "ts": place["ts"],
+            "text": notification_text(message),
+            "blocks": blocks(message, self._buttons(announcement)),
+        }
+        answer = wire.call(token, "chat.update", changed)
+        if answer.text in _FIRST_IS_GONE | _CHANNEL_IS_GONE:
+            return False
+        if answer.text not in _CANNOT_BE_EDITED:
+            wire.check(answer)
         return True
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return False
-    return isinstance(said, dict) and (said.get("ok") is True or said.get("success") is True)
+
+    def _post(
+        self,
+        wire: Wire,
+        token: str,
+        channel: str,
+        message: Message,
+        announcement: Announcement,
+        *,
+        more: Mapping[str, Json] | None = None,
+        actions: Sequence[Mapping[str, Json]] = (),
+    ) -> Answer:
+        posted = {
+            "channel": channel,
+            "text": notification_text(message),
+            "blocks": blocks(message, actions),
+            # Lets an operator's tooling join the messages of one incident and drop a repeated delivery.
+            "metadata": {
+                "event_type": "driftwatch_incident",
+                "event_payload": {"incident": announcement.lead.id, "dedup_key": announcement.dedup_key},
+            },
+            "unfurl_links": False,
+            "unfurl_media": False,
+            **(more or {}),
+        }
+        return wire.call(token, "chat.postMessage", posted)
+
+    def _buttons(self, announcement: Announcement) -> Sequence[Mapping[str, Json]]:
+        """Only where somebody listens to them. A page does not wait for a token that it does not need."""
+        try:
+            listens = bool(self.connection.secret("app_token"))
+        except DriftwatchError as error:
+            log.warning("slack.app_token_unreadable", receiver=self.connection.name, error=str(error))
+            listens = False
+        return buttons(announcement) if listens else ()
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """``Retry-After`` in seconds; None when absent or a date. Source: docs.slack.dev/apis/web-api/rate-limits, 2025."""
-    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return float(said) if re.fullmatch(r"\d{1,9}", said.strip()) else None
+def _is_the_end(announcement: Announcement) -> bool:
+    return announcement.transition.event is Event.RESOLVED and announcement.is_over
 
 
-def _advice_for(status: int) -> str:
-    return {_BAD_REQUEST: _OTHER_FORM, 401: _NEW_TOKEN, 403: _ASK_ADMIN, 404: _NEW_WEBHOOK, 410: _NEW_WEBHOOK}.get(
-        status,
-        _FALLBACK_ADVICE,
-    )
+def _place(announcement: Announcement) -> dict[str, str] | None:
+    """Where the thread is; None before there is one, or when what is stored cannot be read."""
+    stored = announcement.receipt or {}
+    channel, ts = stored.get("channel"), stored.get("ts")
+    return {"channel": channel, "ts": ts} if isinstance(channel, str) and isinstance(ts, str) else None
+
+
+def _receipt(posted: Mapping[str, Json]) -> Mapping[str, Json] | None:
+    """None from a look-alike of Slack that names no message: each edge is posted by itself then."""
+    channel, ts = posted.get("channel"), posted.get("ts")
+    return {"channel": channel, "ts": ts} if isinstance(channel, str) and isinstance(ts, str) else None
+
+
+def _with_note(message: Message, refused: DeliveryError | None) -> Message:
+    """Why it comes through the webhook, below what it is about."""
+    if refused is None:
+        return message
+    note = f"This came through the webhook, because the bot was refused: {refused}."
+    return replace(message, summary=(*message.summary, note))

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 # Not strftime: its names follow the process's locale.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _NOTE_UNITS = 40
@@ -83,6 +84,19 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun if n == 1 else plural}"
 
 
+def ordinal(n: int) -> str:
+    """Which one in a row, counted from 1.
+
+    >>> ordinal(2), ordinal(3), ordinal(11), ordinal(22)
+    ('second', 'third', '11th', '22nd')
+    """
+    if 0 < n <= len(_ORDINALS):
+        return _ORDINALS[n - 1]
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    is_teen = n // 10 % 10 == 1
+    return f"{n:,}{'th' if is_teen else ends.get(n % 10, 'th')}"
+
+
 def listing(words: Sequence[str]) -> str:
     """Words joined as in a sentence.
 
@@ -92,13 +106,22 @@ def listing(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def uncapped(sentence: str) -> str:
+def sentence(text: str) -> str:
+    """With a full stop, unless it ends already.
+
+    >>> sentence("on it"), sentence("on it!")
+    ('on it.', 'on it!')
+    """
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def uncapped(text: str) -> str:
     """A sentence as it goes on after a colon: without its capital, unless that belongs to an abbreviation.
 
     >>> uncapped("Replies got longer"), uncapped("JSON replies are broken")
     ('replies got longer', 'JSON replies are broken')
     """
-    return sentence if sentence[1:2].isupper() else f"{sentence[:1].lower()}{sentence[1:]}"
+    return text if text[1:2].isupper() else f"{text[:1].lower()}{text[1:]}"
 
 
 def line(text: str, limit: int = 300) -> str:

@@ -60,6 +60,7 @@ canaries: [suite.yaml]
 http: {{host: 127.0.0.1, port: 0}}
 log: {{level: warning, format: json}}
 baseline: {{anchors: 8, calibration_runs: 40}}
+alerts: {{minimum_reminder_interval: 0s}}
 receivers:
   slack: {{type: slack, webhook_url_env: SLACK_WEBHOOK_URL}}
 targets:

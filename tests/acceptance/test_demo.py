@@ -20,7 +20,7 @@ def test_the_demo_raises_one_incident_shows_its_message_and_leaves_a_database_an
     assert "1 incident " in done.stdout
     assert "Slack would have received 1 message" in done.stdout
     assert "Drift: support-bot" in done.stdout
-    assert "driftwatch rebaseline support-bot --reason" in done.stdout
+    assert "driftwatch rebaseline support-bot --preview" in done.stdout
 
     diary, _, _ = done.stdout.partition("Slack would have received")
     assert max(map(len, diary.splitlines())) <= 120

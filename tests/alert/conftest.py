@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+import urllib.parse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from driftwatch.alert.policy import SEVERITIES
 from driftwatch.domain import (
+    WATCH,
     Announcement,
+    Event,
     Incident,
     IncidentState,
     Kind,
@@ -105,65 +110,148 @@ EVIDENCE: dict[Kind, dict[str, Any]] = {
     },
     Kind.TRIPWIRE: {
         "headline": "support-bot names another model: m-1 → m-2, since Mon 16 Mar 09:00 UTC",
+        "wire": "served_model",
         "changes": ["The endpoint names another model: m-1 → m-2, since Mon 16 Mar 09:00 UTC, on all canaries."],
         "model": "gpt-4o",
         "provider": "openai",
     },
+    Kind.WATCH_ITSELF: {
+        "headline": "driftwatch cannot write: the disk of /var/lib/driftwatch is full, since Mon 16 Mar 09:00 UTC",
+        "changes": ["12 MB are left of 20 GB."],
+        "steps": [{"command": "df -h /var/lib/driftwatch", "meaning": "shows what is left"}],
+    },
+}
+ATTRIBUTION = {
+    "verdict": "provider",
+    "summary": "The provider's: the same model at another host moved too, and the frozen control did not.",
+    "reasons": [
+        {"text": "control azure-support (the same model elsewhere) drifted 2 h later.", "points_to": "provider"},
+        {"text": "control llama-local (frozen weights) did not move.", "points_to": "provider"},
+        {"text": "nothing changed in driftwatch's settings since 2 Mar 2026.", "points_to": "provider"},
+        {"text": "the network had no trouble.", "points_to": "provider"},
+    ],
 }
 
 MakeIncident = Callable[..., Incident]
 Announce = Callable[..., Announcement]
 
 
+def an_incident(kind: Kind = Kind.BEHAVIOUR, **changes: Any) -> Incident:
+    """One of support-bot, or of the watch itself; keywords override."""
+    is_watch = kind is Kind.WATCH_ITSELF
+    values: dict[str, Any] = {
+        "id": 12,
+        "target": WATCH if is_watch else "support-bot",
+        "kind": kind,
+        "state": IncidentState.OPEN,
+        "opened_at": OPENED,
+        "onset_at": OPENED - timedelta(hours=5),
+        "baseline_id": None if is_watch else 3,
+        "run_id": None if is_watch else 900,
+        "evidence": EVIDENCE[kind],
+        "severity": SEVERITIES[kind],
+        "trouble": "disk" if is_watch else "",
+    }
+    return Incident(**values | changes)
+
+
+def a_group(*, n: int = 6, is_open: int = 6, kind: Kind = Kind.BEHAVIOUR, **changes: Any) -> tuple[Incident, ...]:
+    """``n`` targets of openai, ``target-0`` leading as incident 12; the last ``is_open`` of them are open."""
+    members = []
+    for place in range(n):
+        is_over = place < n - is_open
+        state = {"state": IncidentState.RESOLVED, "resolved_at": OPENED + timedelta(hours=3)} if is_over else {}
+        part_of = None if place == 0 else 12
+        members.append(an_incident(kind, id=12 + place, target=f"target-{place}", part_of=part_of, **state | changes))
+    return tuple(members)
+
+
+def an_edge(event: Event = Event.OPENED, **changes: Any) -> Transition:
+    """One edge of incident 12."""
+    after = {
+        Event.ACKNOWLEDGED: IncidentState.ACKNOWLEDGED,
+        Event.RESOLVED: IncidentState.RESOLVED,
+    }.get(event, IncidentState.OPEN)
+    values: dict[str, Any] = {
+        "id": 30,
+        "incident_id": 12,
+        "before": None if event is Event.OPENED else IncidentState.OPEN,
+        "after": after,
+        "at": OPENED if event is Event.OPENED else OPENED + timedelta(hours=5, minutes=10),
+        "author": "driftwatch",
+        "reason": "behaviour is back within calibration",
+        "event": event,
+    }
+    return Transition(**values | changes)
+
+
 @pytest.fixture
 def make_incident() -> MakeIncident:
     """An incident of support-bot; keywords override."""
+    return an_incident
 
-    def make(kind: Kind = Kind.BEHAVIOUR, **changes: Any) -> Incident:
-        values: dict[str, Any] = {
-            "id": 12,
-            "target": "support-bot",
-            "kind": kind,
-            "state": IncidentState.OPEN,
-            "opened_at": OPENED,
-            "onset_at": OPENED - timedelta(hours=5),
-            "baseline_id": 3,
-            "run_id": 900,
-            "evidence": EVIDENCE[kind],
-        }
-        return Incident(**values | changes)
+
+@pytest.fixture
+def make_group() -> Callable[..., tuple[Incident, ...]]:
+    """Incidents of one cause on several targets, see ``a_group``."""
+    return a_group
+
+
+@pytest.fixture
+def attribution() -> dict[str, Any]:
+    """Whose side a change is on, as an incident keeps it."""
+    return ATTRIBUTION
+
+
+@pytest.fixture
+def tell(announce: Announce) -> Announce:
+    """The announcement of an event by name, of a group or of an incident alone, with its history."""
+
+    def make(event: Event, *, group: tuple[Incident, ...] = (), told: Any = None, **words: Any) -> Announcement:
+        edge = {key: words.pop(key) for key in ("author", "reason", "before", "at") if key in words}
+        state = words.pop("state", IncidentState.OPEN)
+        announcement = announce(words.pop("kind", Kind.BEHAVIOUR), state, event=event, edge=edge, **words)
+        transition = replace(announcement.transition, after=group[-1].state if group else state)
+        history = (an_edge(), *(told or {}).pop("history", ()), transition)
+        incident = group[-1] if group else announcement.incident
+        more = {"group": group, "incident": incident, "history": history, "transition": transition}
+        return replace(announcement, **more | (told or {}))
 
     return make
 
 
 @pytest.fixture
-def announce(make_incident: MakeIncident) -> Announce:
+def announce() -> Announce:
     """The announcement of one edge of such an incident."""
 
     def make(
         kind: Kind = Kind.BEHAVIOUR,
         after: IncidentState = IncidentState.OPEN,
         *,
+        event: Event | None = None,
+        edge: dict[str, Any] | None = None,
         author: str = "driftwatch",
         reason: str = "behaviour is back within calibration",
+        told: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Announcement:
-        is_opening = after is IncidentState.OPEN
-        transition = Transition(
-            id=30,
-            incident_id=12,
-            before=None if is_opening else IncidentState.OPEN,
-            after=after,
-            at=OPENED if is_opening else OPENED + timedelta(hours=5, minutes=10),
-            author=author,
-            reason=reason,
+        told_as = (
+            event
+            or {
+                IncidentState.OPEN: Event.OPENED,
+                IncidentState.ACKNOWLEDGED: Event.ACKNOWLEDGED,
+                IncidentState.RESOLVED: Event.RESOLVED,
+            }[after]
         )
-        return Announcement(
-            incident=make_incident(kind, state=after, **changes),
-            transition=transition,
-            dedup_key="30:oncall",
-            owner="team-support",
-        )
+        transition = an_edge(told_as, **{"author": author, "reason": reason, "after": after} | (edge or {}))
+        values: dict[str, Any] = {
+            "incident": an_incident(kind, state=after, **changes),
+            "transition": transition,
+            "dedup_key": "30:oncall",
+            "owner": "team-support",
+            "key": "driftwatch-1f2e/12",
+        }
+        return Announcement(**values | (told or {}))
 
     return make
 
@@ -176,7 +264,14 @@ class Answer:
     body: str = "ok"
     headers: dict[str, str] = field(default_factory=dict)
     hangs: bool = False
+    waits_s: float = 0.0
     drips: bool = False
+
+
+@pytest.fixture
+def answer_of() -> Callable[..., Answer]:
+    """An answer of the local Slack with status 200 and such a body."""
+    return lambda body, **more: Answer(200, body, **more)
 
 
 @dataclass
@@ -184,9 +279,20 @@ class LocalSlack:
     """A server on the loopback interface; ``answers`` are used up in order, the last one stays."""
 
     url: str = ""
+    routes: dict[str, Answer] = field(default_factory=dict)
+    """Path → what is answered there instead."""
     answers: list[Answer] = field(default_factory=lambda: [Answer()])
     requests: list[tuple[str, dict[str, str], dict[str, Any]]] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def paths(self) -> list[str]:
+        """What was asked for, in order."""
+        return [path for path, _, _ in self.requests]
+
+    def says_in_turn(self, *bodies: str) -> None:
+        """Answer so, one after the other, with the last for good."""
+        self.answers = [Answer(200, body) for body in bodies]
 
     def says(self, status: int = 200, body: str = "ok", **more: Any) -> None:
         """Answer so from now on."""
@@ -203,11 +309,16 @@ def handler_of(slack: LocalSlack) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            slack.requests.append((self.path, dict(self.headers), json.loads(body)))
-            answer = slack.answers.pop(0) if len(slack.answers) > 1 else slack.answers[0]
+            text = body.decode()
+            said = json.loads(text) if text.startswith("{") else dict(urllib.parse.parse_qsl(text))
+            slack.requests.append((self.path, dict(self.headers), said))
+            answer = slack.routes.get(self.path)
+            if answer is None:
+                answer = slack.answers.pop(0) if len(slack.answers) > 1 else slack.answers[0]
             if answer.hangs:
                 slack.closing.wait(10)
                 return
+            time.sleep(answer.waits_s)
             payload = answer.body.encode()
             self.send_response(answer.status)
             for name, value in answer.headers.items():

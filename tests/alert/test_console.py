@@ -9,8 +9,8 @@ import pytest
 
 from driftwatch.alert import NOTIFIERS, ReceiverConnection
 from driftwatch.alert.console import render_text
-from driftwatch.alert.message import Message, Severity, compose
-from driftwatch.domain import IncidentState, Kind
+from driftwatch.alert.message import Message, Tone, compose, compose_digest
+from driftwatch.domain import Event, IncidentState, Kind
 from driftwatch.errors import DeliveryError
 
 RESOLVED = IncidentState.RESOLVED
@@ -31,6 +31,30 @@ GOLDEN = Path(__file__).parent / "golden"
 def test_each_kind_of_message_looks_as_drawn(announce, name, kind, after, words):
     expected = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
     assert render_text(compose(announce(kind, after, **words))) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "words"),
+    [
+        ("another_model", Event.OPENED, {"kind": Kind.TRIPWIRE}),
+        ("disk", Event.OPENED, {"kind": Kind.WATCH_ITSELF}),
+        ("joined", Event.JOINED, {"group": True}),
+        ("reminded", Event.REMINDED, {}),
+    ],
+)
+def test_every_edge_looks_as_drawn(tell, make_group, name, event, words):
+    words = dict(words)
+    group = make_group() if words.pop("group", False) else ()
+    expected = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    assert render_text(compose(tell(event, group=group, **words))) == expected
+
+
+def test_a_digest_is_one_message(tell):
+    written: list[str] = []
+    notifier = NOTIFIERS["console"](ReceiverConnection(name="log", write=written.append))
+    told = [tell(Event.OPENED), tell(Event.RESOLVED, state=RESOLVED, id=13)]
+    asyncio.run(notifier.send_digest(told))
+    assert written == [render_text(compose_digest(told)) + "\n"]
 
 
 def test_nothing_but_commands_is_wider_than_asked(announce):
@@ -55,7 +79,7 @@ def test_a_huge_reply_is_cut_for_the_terminal(announce):
 
 def test_the_least_message_is_rendered():
     rule = "─" * 88
-    message = Message(title="Drift: x", severity=Severity.ALARM, summary=("x.",))
+    message = Message(title="Drift: x", tone=Tone.ALARM, summary=("x.",))
     assert render_text(message) == f"{rule}\n Drift: x\n{rule}\n\nx.\n"
 
 

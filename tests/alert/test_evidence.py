@@ -13,6 +13,7 @@ from hypothesis import given, strategies as st
 
 from driftwatch.alert.evidence import (
     Affected,
+    Attribution,
     BaselineRef,
     CanaryShift,
     Change,
@@ -20,7 +21,10 @@ from driftwatch.alert.evidence import (
     EffectSize,
     IncidentEvidence,
     KindOfChange,
+    NextStep,
     Pair,
+    Reason,
+    Whose,
     build,
     headline,
     told,
@@ -324,3 +328,54 @@ def test_a_kind_that_counts_its_own_canaries_is_told_with_these():
     found = IncidentEvidence(kind_of_change=(kind,), affected=Affected(n=4, of=5))
     assert told(found) == "JSON replies are broken on 1 of 5 canaries"
     assert told(IncidentEvidence(kind_of_change=(kind,))) == "JSON replies are broken"
+
+
+OURS = Attribution(
+    verdict=Whose.OURS,
+    summary="Most likely our side: driftwatch 0.5.0 → 0.6.0, 2 h before the onset.",
+    reasons=(
+        Reason(text="driftwatch 0.5.0 → 0.6.0, 2 h before the onset", points_to=Whose.OURS),
+        Reason(text="azure says nothing: 1 run since the onset, 2 are needed", points_to=Whose.UNKNOWN),
+    ),
+)
+
+
+def test_whose_a_change_is_has_one_stored_form():
+    assert OURS.to_json() == {
+        "verdict": "our side",
+        "summary": "Most likely our side: driftwatch 0.5.0 → 0.6.0, 2 h before the onset.",
+        "reasons": [
+            {"text": "driftwatch 0.5.0 → 0.6.0, 2 h before the onset", "points_to": "our side"},
+            {"text": "azure says nothing: 1 run since the onset, 2 are needed", "points_to": "cannot tell"},
+        ],
+    }
+    assert json.loads(json.dumps(IncidentEvidence(attribution=OURS).to_json())) == {"attribution": OURS.to_json()}
+    assert IncidentEvidence.from_json({"attribution": OURS.to_json()}).attribution == OURS
+
+
+def test_an_attribution_without_verdict_or_summary_is_left_out_and_half_a_reason_too():
+    for half in (
+        None,
+        "our side",
+        {"summary": "s"},
+        {"verdict": "the weather", "summary": "s"},
+        {"verdict": "provider"},
+    ):
+        assert IncidentEvidence.from_json({"attribution": half}).attribution is None
+    reasons = [{"text": "t"}, {"points_to": "provider"}, {"text": "t", "points_to": "them"}, 7]
+    read = IncidentEvidence.from_json({"attribution": {"verdict": "provider", "summary": "s", "reasons": reasons}})
+    assert read.attribution == Attribution(verdict=Whose.PROVIDER, summary="s")
+
+
+def test_what_to_do_and_which_wire_tripped_survive_the_store():
+    steps = (NextStep(command="df -h /var/lib", meaning="shows what is full"), NextStep(command="driftwatch doctor"))
+    kept = IncidentEvidence(steps=steps, wire="served_model", feature="checkout")
+    assert IncidentEvidence.from_json(json.loads(json.dumps(kept.to_json()))) == kept
+    read = IncidentEvidence.from_json({"steps": [{"meaning": "no command"}, "ls", {"command": "ls", "meaning": 3}]})
+    assert read.steps == (NextStep(command="ls"),)
+
+
+def test_an_incident_names_the_feature_on_top_of_its_target_and_whose_it_is():
+    target = replace(TARGET, feature="checkout")
+    stored = build(Kind.BEHAVIOUR, target=target, verdict=verdict(drifted(Kind.BEHAVIOUR)), attribution=OURS)
+    assert (stored["feature"], stored["attribution"]["verdict"]) == ("checkout", "our side")

@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl
 import urllib.error
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,18 +21,23 @@ TOKEN = "xoxb-this-is-the-secret"  # noqa: S105 - made up, to be looked for in e
 SECRET_PATH = "/services/T0/B0/this-is-the-secret"  # noqa: S105 - likewise
 
 
-def webhook(url: str, **more: Any) -> ReceiverConnection:
-    return ReceiverConnection(name="oncall", read_webhook_url=lambda: url, timeout_s=0.3, **more)
+def webhook(url: str) -> ReceiverConnection:
+    return ReceiverConnection(name="oncall", secrets={"webhook_url": lambda: url}, timeout_s=0.3)
 
 
-def bot(url: str, channel: str | None = "#alerts") -> ReceiverConnection:
+def bot(url: str, channel: str | None = "#alerts", **secrets: str) -> ReceiverConnection:
+    options = {"base_url": f"{url}/api", **({"channel": channel} if channel else {})}
+    held = {"bot_token": TOKEN} | secrets
     return ReceiverConnection(
-        name="oncall", read_bot_token=lambda: TOKEN, base_url=f"{url}/api", channel=channel, timeout_s=0.3
+        name="oncall",
+        secrets={name: partial(str, value) for name, value in held.items()},
+        options=options,
+        timeout_s=0.3,
     )
 
 
-def send(connection: ReceiverConnection, announcement: Any) -> None:
-    asyncio.run(NOTIFIERS["slack"](connection).send(announcement))
+def send(connection: ReceiverConnection, announcement: Any) -> Any:
+    return asyncio.run(NOTIFIERS["slack"](connection).send(announcement))
 
 
 def failure(connection: ReceiverConnection, announcement: Any) -> DeliveryError:
@@ -78,14 +84,7 @@ def test_a_bot_posts_to_its_channel_and_marks_the_message(announce, local_slack)
 
 def test_a_bot_is_preferred_to_a_webhook(announce, local_slack):
     local_slack.says(200, '{"ok":true}')
-    connection = ReceiverConnection(
-        name="oncall",
-        read_webhook_url=lambda: local_slack.url + SECRET_PATH,
-        read_bot_token=lambda: TOKEN,
-        base_url=f"{local_slack.url}/api/",
-        channel="C1",
-    )
-    send(connection, announce())
+    send(bot(local_slack.url, webhook_url=local_slack.url + SECRET_PATH), announce())
     assert [path for path, _, _ in local_slack.requests] == ["/api/chat.postMessage"]
 
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from driftwatch.alert.evidence import Pair
-from driftwatch.alert.message import Message, NextStep, Section, Severity, compose
+from driftwatch.alert.message import Message, NextStep, Section, Tone, compose
+from driftwatch.alert.slack_actions import buttons
 from driftwatch.alert.slack_blocks import blocks, notification_text
-from driftwatch.domain import IncidentState, Kind
+from driftwatch.domain import Event, IncidentState, Kind
 
 # Source: docs.slack.dev/reference/block-kit (blocks, rich-text-block, composition-objects/text-object), 2025.
 MAX_BLOCKS = 50
@@ -21,6 +22,7 @@ HEADER_TEXT = 150
 TEXT_OBJECT = 3_000
 SECTION_FIELDS, FIELD_TEXT = 10, 2_000
 CONTEXT_ELEMENTS = 10
+ACTIONS_ELEMENTS, BUTTON_TEXT, BUTTON_VALUE, ACTION_ID = 25, 75, 2_000, 255
 # Not documented; the largest sum that Slack is known to refuse is 11,341 characters of text, 13,200 of JSON.
 ALL_BLOCKS = 11_341
 
@@ -94,7 +96,19 @@ def rich_text_problems(block: dict[str, Any]) -> list[str]:
     return found
 
 
+def actions_problems(block: dict[str, Any]) -> list[str]:
+    elements = block["elements"]
+    found = [] if 1 <= len(elements) <= ACTIONS_ELEMENTS else ["elements of actions"]
+    for element in elements:
+        found += text_object_problems(element["text"], BUTTON_TEXT)
+        found += (
+            [] if len(element["action_id"]) <= ACTION_ID and len(element["value"]) <= BUTTON_VALUE else ["a button"]
+        )
+    return found if len({element["action_id"] for element in elements}) == len(elements) else [*found, "an id twice"]
+
+
 PROBLEMS = {
+    "actions": actions_problems,
     "header": header_problems,
     "context": context_problems,
     "section": section_problems,
@@ -202,19 +216,27 @@ def test_slack_takes_any_name_and_any_sentence_from_outside(announce, text):
             assert not [shown for shown in parsed_texts(payload) if set("<>&") & set(shown)]
 
 
-def test_the_longest_message_there_can_be_fits():
+def test_the_longest_message_there_can_be_fits(tell):
     line = "&" * 400
     message = Message(
         title="T" * 400,
-        severity=Severity.ALARM,
-        summary=(line,) * 7,
+        tone=Tone.ALARM,
+        summary=(line,) * 12,
         changes=(line,) * 5,
-        sections=(Section(title="S" * 90, lines=(line,) * 5),) * 2,
+        sections=(*(Section(title="S" * 90, lines=(line,) * 5),) * 3, Section(title="S" * 90, lines=(line,) * 11)),
         pair=Pair(canary_id=line, prompt=line, before='"' * 5_000, after="\n" * 5_000, before_completion_id=10**9),
-        fields=(("Baseline", line),) * 6,
-        steps=(NextStep(command="c" * 250, meaning="m" * 110),) * 4,
+        fields=(("Baseline", line),) * 8,
+        steps=(NextStep(command="c" * 300, meaning="m" * 300),) * 9,
         footer=line,
     )
+    payload = blocks(message, buttons(tell(Event.OPENED)))
+    assert problems(payload) == []
+
+
+def test_the_longest_digest_fits():
+    lines = tuple("&" * 400 for _ in range(13))
+    sections = (Section(title="Still open (99)", lines=lines), Section(title="Over (99)", lines=lines))
+    message = Message(title="T" * 400, tone=Tone.ALARM, summary=("s" * 400,), sections=sections, footer="f" * 400)
     assert problems(blocks(message)) == []
 
 
@@ -225,7 +247,7 @@ def test_a_reply_is_quoted_generously_where_there_is_room(announce):
 
 @given(st.text(max_size=300))
 def test_the_notification_text_mentions_nobody(text):
-    message = Message(title=text, severity=Severity.ALARM, summary=(f"{text} <!here> @channel",))
+    message = Message(title=text, tone=Tone.ALARM, summary=(f"{text} <!here> @channel",))
     shown = notification_text(message)
     assert not {"<", ">"} & set(shown)
     assert "@" not in shown.replace("@\u2060", "")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given, strategies as st
 
-from driftwatch.alert.text import amount, duration, line, listing, quote, units, when
+from driftwatch.alert.text import amount, duration, line, listing, ordinal, quote, units, when
 
 
 def test_times_are_told_in_utc_whatever_they_were_given_in():
@@ -45,6 +45,11 @@ def test_a_duration_has_two_units_at_most(seconds, expected):
 )
 def test_evidence_is_told_to_two_digits(value, expected):
     assert amount(value) == expected
+
+
+def test_what_came_often_is_counted_as_people_count():
+    said = [ordinal(n) for n in (1, 10, 11, 12, 13, 21, 22, 23, 24, 111, 1002)]
+    assert said == ["first", "tenth", "11th", "12th", "13th", "21st", "22nd", "23rd", "24th", "111th", "1,002nd"]
 
 
 def test_one_word_is_a_list_too():

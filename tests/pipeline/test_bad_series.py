@@ -251,7 +251,7 @@ def test_an_outage_ends_though_the_baseline_is_no_measure(mixture):
     mixture.run(3)
     assert ("availability", "open") in mixture.incidents()
     mixture.endpoint.is_down = False
-    mixture.run()
+    mixture.run(2)
     assert ("availability", "resolved") in mixture.incidents()
 
 

@@ -277,7 +277,7 @@ def test_a_run_that_a_cap_ends_neither_ends_an_outage_nor_makes_one(armed):
     assert "stopped by the budget" in armed.run().reason
     assert armed.incidents() == [("availability", "open")]
     pay(armed)
-    armed.run()
+    armed.run(2)
     assert armed.incidents() == [("availability", "resolved")]
 
 

@@ -375,8 +375,8 @@ def test_what_a_person_has_closed_is_not_told_again_by_a_new_baseline(watch):
     a_day(watch.vendor)
     watch.run_daily(3)
     [incident] = watch.store.incidents(open_only=True)
-    step = incidents.resolve(incident, author="ana", reason="we migrate", at=watch.now, receivers=())
-    watch.store.commit_judgement(None, [step], at=watch.now)
+    steps = incidents.resolve([incident], author="ana", reason="we migrate", at=watch.now)
+    watch.store.commit_judgement(None, steps, at=watch.now)
     watch.restart(canaries=watch.target.canaries[:1])
     verdict = watch.run_daily(3)
     assert verdict.baseline_id != incident.baseline_id
@@ -395,8 +395,8 @@ def test_on_the_day_of_its_retirement_the_first_line_says_that_the_model_is_gone
     message = watch.message()
     assert message.title == "Model gone: shop-bot"
     assert message.summary[0] == "shop-bot cannot be measured since Thu 5 Nov 00:00 UTC: the model is gone."
-    assert message.summary[1] == "Failed requests: 6 × model gone."
-    assert "The model `m-1` does not exist" in message.summary[2]
+    assert "Failed requests: 6 × model gone." in message.summary
+    assert any("The model `m-1` does not exist" in said for said in message.summary)
     assert message.changes == ("The endpoint announces the end of its model for 30 Nov 2026, with m-2 in its place.",)
     evidence = IncidentEvidence.from_json(watch.store.incidents()[0].evidence)
     assert evidence.outcomes == {"model_gone": 6}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from driftwatch.alert import incidents
 from driftwatch.domain import BaselineState, Kind, Purpose
 from driftwatch.errors import BaselineMissing, UsageError
-from driftwatch.rebaseline import MINIMUM_RUNS
-from driftwatch.score import score
+from driftwatch.rebaseline import MINIMUM_RUNS, Act, accept, audit, expire, keep, propose
+from driftwatch.score import CHANNELS, score
+from driftwatch.store import Store
+from tests.pipeline.conftest import BEFORE, T0, Watch
 
 
 def drifting(verdict) -> bool:
@@ -297,45 +306,48 @@ def test_a_canary_that_was_left_out_stays_left_out_when_another_is_accepted(watc
 # ---------------------------------------------------------------- killed between two steps
 
 
-STEPS = ["accept_anchors", "record_scores", "set_members", "activate_baseline", "commit_judgement"]
+STEPS = ["replace_baseline", "commit_judgement"]
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_an_acceptance_cut_short_can_be_made_again_and_undone(long_drifted, monkeypatch, step):
+def cut_short(watch, monkeypatch, step):
+    """The process ends while it accepts, and another one begins."""
 
     def die(*_args, **_kwargs):
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(long_drifted.store), step, die)
+        patched.setattr(type(watch.store), step, die)
         with pytest.raises(Killed):
-            long_drifted.accept()
-    long_drifted.restart()
+            watch.accept()
+    watch.restart()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_acceptance_cut_short_can_be_made_again_and_undone(long_drifted, monkeypatch, step):
+    cut_short(long_drifted, monkeypatch, step)
     since = long_drifted.open_incident().onset_at
     again = long_drifted.accept(since=since)
     assert again.n_calibration >= MINIMUM_RUNS
     assert again.baseline.state is BaselineState.ACTIVE
     assert long_drifted.incidents() == [("behaviour", "resolved")]
     assert long_drifted.run().state == "stable"
-    if step in STEPS[:3]:
-        assert long_drifted.undo().id == 1, "what was cut short is no stop on the way back"
+    assert long_drifted.undo().id == (1 if step == "replace_baseline" else 2), "nothing is half written"
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_watch_goes_on_after_an_acceptance_cut_short(long_drifted, monkeypatch, step):
-
-    def die(*_args, **_kwargs):
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(type(long_drifted.store), step, die)
-        with pytest.raises(Killed):
-            long_drifted.accept()
-    long_drifted.restart()
+def test_a_watch_goes_on_after_an_acceptance_cut_short_before_its_incidents_ended(long_drifted, monkeypatch):
+    cut_short(long_drifted, monkeypatch, "commit_judgement")
     long_drifted.pipeline.recover([long_drifted.target], long_drifted.now)
-    long_drifted.run(22)
+    long_drifted.run(2)
     assert long_drifted.store.latest_verdict("shop-bot").state == "stable"
     assert long_drifted.incidents() == [("behaviour", "resolved")]
+
+
+def test_an_acceptance_cut_short_before_it_was_written_has_changed_nothing(long_drifted, monkeypatch):
+    before = long_drifted.store.baseline_changes("shop-bot")
+    cut_short(long_drifted, monkeypatch, "replace_baseline")
+    assert long_drifted.store.baseline_changes("shop-bot") == before
+    assert long_drifted.run().state == "drifted"
+    assert long_drifted.incidents() == [("behaviour", "open")]
 
 
 # ---------------------------------------------------------------- undo
@@ -384,10 +396,8 @@ def test_a_drift_closed_by_hand_after_an_undo_stays_closed(long_drifted):
     long_drifted.run()
     long_drifted.undo()
     long_drifted.run()
-    step = incidents.resolve(
-        long_drifted.open_incident(), author="ana", reason="known", at=long_drifted.now, receivers=()
-    )
-    long_drifted.store.commit_judgement(None, [step], at=long_drifted.now)
+    steps = incidents.resolve([long_drifted.open_incident()], author="ana", reason="known", at=long_drifted.now)
+    long_drifted.store.commit_judgement(None, steps, at=long_drifted.now)
     long_drifted.run(4)
     assert len(long_drifted.incidents()) == 2
 
@@ -492,3 +502,346 @@ def test_the_first_epochs_anchors_outlive_every_retention(long_drifted):
     begun = long_drifted.now
     long_drifted.run(26)
     assert long_drifted.accept(since=begun).creep.first_id == 1
+
+
+# ---------------------------------------------------------------- for a while
+
+
+def accepted_for(watch, length, **more):
+    return accept(
+        watch.store,
+        watch.target,
+        None,
+        canary_ids=(),
+        since=None,
+        author="ana",
+        reason="until the vendor answers",
+        at=watch.now,
+        expires_at=watch.now + length,
+        **more,
+    )
+
+
+def state_of(watch):
+    """All that a later verdict can depend on: the current baseline, its anchors, its series."""
+    current = watch.baseline()
+    values = {
+        name: watch.store.canary_values(current.id, name, members(watch, Purpose.CALIBRATION)) for name in CHANNELS
+    }
+    return current, watch.store.anchors(current.id), watch.store.series(current.id), values
+
+
+def test_the_replaced_baseline_comes_back_with_the_first_run_at_the_moment_of_expiry(long_drifted):
+    accepted = accepted_for(long_drifted, timedelta(hours=3))
+    assert [long_drifted.run().baseline_id for _ in range(3)] == [2, 2, 2], "one minute before is within"
+    assert long_drifted.baseline().id == 2
+    verdict = long_drifted.run()
+    assert verdict.at == accepted.baseline.expires_at
+    assert (verdict.baseline_id, verdict.state) == (1, "drifted")
+    assert long_drifted.baseline().state is BaselineState.ACTIVE
+    change = long_drifted.store.baseline_changes("shop-bot")[-1]
+    assert (change.author, change.reason) == ("driftwatch", "the acceptance by ana of 2026-03-04 11:00 UTC expired")
+
+
+def test_drift_that_stands_when_an_acceptance_expires_pages_again(long_drifted):
+    accepted_for(long_drifted, timedelta(hours=2))
+    n_told = len(long_drifted.told())
+    long_drifted.run(3)
+    assert [state for _, state in long_drifted.incidents()][-1] == "open"
+    assert len(long_drifted.told()) == n_told + 1
+
+
+def test_what_was_found_against_an_acceptance_ends_when_it_expires(long_drifted):
+    accepted_for(long_drifted, timedelta(hours=30))
+    long_drifted.serve("other")
+    long_drifted.until(drifting, at_most=12)
+    found = [incident for incident in long_drifted.store.incidents(open_only=True) if incident.baseline_id == 2]
+    assert found
+    long_drifted.run(30)
+    ended = long_drifted.store.transitions(found[0].id)
+    assert "baseline 2, which it was found against, expired, which was accepted by ana for a while" in {
+        edge.reason for edge in ended
+    }
+
+
+def test_expiry_is_harmless_when_repeated_and_when_the_clock_goes_back(long_drifted):
+    accepted_for(long_drifted, timedelta(hours=1))
+    for at in (long_drifted.now + timedelta(hours=2), long_drifted.now + timedelta(hours=2), long_drifted.now):
+        assert long_drifted.pipeline.baseline_for(long_drifted.target, at).id == 1
+    restored = [c for c in long_drifted.store.baseline_changes("shop-bot") if c.before is BaselineState.SUPERSEDED]
+    assert len(restored) == 1
+
+
+def test_of_two_processes_that_see_an_expiry_one_writes_it(long_drifted):
+    accepted_for(long_drifted, timedelta(hours=1))
+    current, later = long_drifted.baseline(), long_drifted.now + timedelta(hours=1)
+    first = expire(long_drifted.store, long_drifted.target, current, later)
+    second = expire(long_drifted.store, long_drifted.target, current, later)
+    assert (first.id, second.id) == (1, 1)
+    assert sum(c.reason.endswith("expired") for c in long_drifted.store.baseline_changes("shop-bot")) == 2
+
+
+def test_a_person_who_accepts_while_another_process_lets_it_expire_is_not_overruled(long_drifted):
+    accepted_for(long_drifted, timedelta(hours=1))
+    stale, later = long_drifted.baseline(), long_drifted.now + timedelta(hours=1)
+    long_drifted.run(1)
+    long_drifted.accept(since=long_drifted.now - timedelta(hours=30))
+    assert expire(long_drifted.store, long_drifted.target, stale, later).id == 3
+
+
+def test_two_provisional_acceptances_that_are_over_lead_back_to_the_first_baseline(long_drifted):
+    accepted_for(long_drifted, timedelta(hours=2))
+    since = long_drifted.now
+    long_drifted.run()
+    accept(
+        long_drifted.store,
+        long_drifted.target,
+        None,
+        canary_ids=(),
+        since=since,
+        author="ben",
+        reason="a little longer",
+        at=long_drifted.now,
+        expires_at=long_drifted.now + timedelta(hours=3),
+    )
+    long_drifted.hour += 5
+    assert long_drifted.run().baseline_id == 1
+    entries = audit(long_drifted.store, "shop-bot")
+    assert [(e.act, e.baseline.id, e.replaced) for e in entries][-2:] == [
+        (Act.RESTORED, 2, 3),
+        (Act.RESTORED, 1, 2),
+    ]
+
+
+def test_an_acceptance_that_is_kept_does_not_expire(long_drifted):
+    accepted_for(long_drifted, timedelta(hours=2))
+    kept = keep(long_drifted.store, long_drifted.target, author="ana", reason="it is fine", at=long_drifted.now)
+    assert kept.expires_at is None
+    long_drifted.hour += 5
+    assert long_drifted.run().baseline_id == 2
+    with pytest.raises(UsageError, match="does not expire, so there is nothing to keep"):
+        keep(long_drifted.store, long_drifted.target, author="ana", reason="again", at=long_drifted.now)
+
+
+def test_what_has_expired_cannot_be_kept(long_drifted):
+    accepted_for(long_drifted, timedelta(hours=2))
+    with pytest.raises(UsageError, match="expired on 2026-03-04 13:00 UTC, and the next run brings the replaced"):
+        keep(long_drifted.store, long_drifted.target, author="a", reason="r", at=long_drifted.now + timedelta(hours=2))
+
+
+def test_an_acceptance_that_would_be_over_at_once_is_refused(long_drifted):
+    with pytest.raises(UsageError, match="is over already; write a later time"):
+        accepted_for(long_drifted, timedelta(0))
+    assert long_drifted.baseline().id == 1
+
+
+# ---------------------------------------------------------------- from the next runs
+
+
+def test_collecting_begins_anew_with_the_next_runs_and_ends_the_incident_at_once(drifted):
+    accepted = accept(
+        drifted.store,
+        drifted.target,
+        None,
+        canary_ids=(),
+        since=None,
+        author="ana",
+        reason="fine",
+        at=drifted.now,
+        collect=True,
+    )
+    assert (accepted.baseline.state, accepted.n_anchor_runs, accepted.n_calibration) == ("collecting", 0, 0)
+    assert drifted.incidents() == [("behaviour", "resolved")]
+    assert drifted.told()[-1] == "new baseline accepted by ana: fine"
+    n = len(drifted.endpoint.asked)
+    assert drifted.run().reason == "calibrating: 0 of 20 runs"
+    assert len(drifted.endpoint.asked) - n == 16, "all four anchors of all four canaries are asked for"
+    drifted.run(20)
+    assert drifted.run().state == "stable"
+
+
+@pytest.mark.parametrize("more", [{"canary_ids": ("shop/capital",)}, {"since": T0}])
+def test_collecting_single_canaries_or_stored_runs_is_refused(drifted, more):
+    wish = {"canary_ids": (), "since": None, **more}
+    with pytest.raises(UsageError, match="leave out canaries and --since"):
+        accept(drifted.store, drifted.target, None, author="a", reason="r", at=drifted.now, collect=True, **wish)
+
+
+def test_who_regrets_collecting_can_accept_the_stored_runs_after_all(long_drifted):
+    since = long_drifted.open_incident().onset_at
+    accept(
+        long_drifted.store,
+        long_drifted.target,
+        None,
+        canary_ids=(),
+        since=None,
+        author="ana",
+        reason="fine",
+        at=long_drifted.now,
+        collect=True,
+    )
+    again = long_drifted.accept(since=since)
+    assert again.baseline.state is BaselineState.ACTIVE
+    assert long_drifted.undo().id == 1
+
+
+# ---------------------------------------------------------------- the scope, and back again
+
+
+def test_the_scope_is_stored_and_naming_all_canaries_is_the_whole_target(two_long_drifted):
+    assert two_long_drifted.accept("shop/capital").baseline.scope == ("shop/capital",)
+    two_long_drifted.undo()
+    since = two_long_drifted.now - timedelta(hours=16)
+    assert two_long_drifted.accept(*BEFORE, since=since).baseline.scope == ()
+
+
+def test_undo_goes_back_step_by_step(long_drifted):
+    long_drifted.accept()
+    begun = long_drifted.now
+    long_drifted.run(26)
+    long_drifted.accept(since=begun)
+    assert [long_drifted.undo().id, long_drifted.undo().id] == [2, 1]
+    with pytest.raises(UsageError, match="nothing to undo"):
+        long_drifted.undo()
+
+
+def twin(prepared, folder, name):
+    """A further copy of a prepared watch."""
+    path = Path(tempfile.mkdtemp(dir=folder)) / "twin.db"
+    shutil.copy(prepared[name].path, path)
+    return Watch(path, hour=prepared[name].hour, changes=prepared[name].changes)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    canaries=st.sets(st.sampled_from(sorted(BEFORE)), max_size=4),
+    collect=st.booleans(),
+    hours=st.none() | st.integers(1, 50),
+    further=st.integers(0, 2),
+)
+def test_accepting_and_undoing_restores_baseline_and_verdict_exactly(
+    prepared, tmp_path, canaries, collect, hours, further
+):
+    watch, untouched = (twin(prepared, tmp_path, "after-long") for _ in range(2))
+    with contextlib.closing(watch), contextlib.closing(untouched):
+        before = state_of(watch)
+        expires = None if hours is None else watch.now + timedelta(hours=hours)
+        accept(
+            watch.store,
+            watch.target,
+            None,
+            canary_ids=() if collect else tuple(canaries),
+            since=None,
+            author="ana",
+            reason="fine",
+            at=watch.now,
+            expires_at=expires,
+            collect=collect,
+        )
+        stops = 1
+        for _ in range(0 if collect else further):
+            watch.accept(since=T0)
+            stops += 1
+        for _ in range(stops):
+            watch.undo()
+        assert state_of(watch) == before
+        ours, theirs = watch.run(), untouched.run()
+        assert ours.state == theirs.state == "drifted"
+        assert (ours.kinds, ours.channels, ours.tripwires) == (theirs.kinds, theirs.channels, theirs.tripwires)
+
+
+# ---------------------------------------------------------------- two at once
+
+
+def test_of_two_who_accept_at_once_one_wins_and_the_other_is_told(long_drifted):
+    mine = propose(long_drifted.store, long_drifted.target, None)
+    winner = long_drifted.accept()
+    with pytest.raises(UsageError) as raised:
+        accept(
+            long_drifted.store,
+            long_drifted.target,
+            None,
+            canary_ids=(),
+            since=None,
+            author="ben",
+            reason="me too",
+            at=long_drifted.now,
+            proposal=mine,
+        )
+    assert str(raised.value) == (
+        "shop-bot: baseline 1 was current a moment ago, and baseline 2 has taken its place meanwhile; nothing was "
+        "written: `driftwatch rebaseline shop-bot --history` says who changed what"
+    )
+    assert long_drifted.baseline() == winner.baseline
+    assert len(long_drifted.store.baselines("shop-bot")) == 2
+
+
+def test_of_two_threads_that_accept_at_once_exactly_one_wins(long_drifted):
+    proposal, barrier = propose(long_drifted.store, long_drifted.target, None), threading.Barrier(2)
+
+    def decide(name):
+        with Store.open(long_drifted.path) as own:
+            barrier.wait(5)
+            try:
+                accept(
+                    own,
+                    long_drifted.target,
+                    None,
+                    canary_ids=(),
+                    since=None,
+                    author=name,
+                    reason="fine",
+                    at=long_drifted.now,
+                    proposal=proposal,
+                )
+            except UsageError as error:
+                return str(error)
+        return name
+
+    with ThreadPoolExecutor(2) as both:
+        said = list(both.map(decide, ["ana", "ben"]))
+    won = [name for name in said if name in {"ana", "ben"}]
+    assert [long_drifted.baseline().author] == won
+    assert sum("has taken its place meanwhile" in sentence for sentence in said) == 1
+
+
+def test_an_undo_that_came_too_late_takes_nothing_back(long_drifted):
+    long_drifted.accept()
+    stale = long_drifted.baseline()
+    long_drifted.undo()
+    with pytest.raises(UsageError, match="baseline 1 has taken its place meanwhile; nothing was written"):
+        long_drifted.store.restore_baseline(2, author="a", reason="r", at=long_drifted.now, replacing=stale)
+
+
+# ---------------------------------------------------------------- the audit log
+
+
+def test_the_audit_log_tells_every_act_with_scope_expiry_and_the_incidents_it_ended(two_long_drifted):
+    watch = two_long_drifted
+    standing = {incident.lead_id for incident in watch.store.incidents(open_only=True)}
+    accept(
+        watch.store,
+        watch.target,
+        None,
+        canary_ids=("shop/refund",),
+        since=None,
+        author="ana",
+        reason="new terms",
+        at=watch.now,
+        expires_at=watch.now + timedelta(days=7),
+    )
+    keep(watch.store, watch.target, author="cho", reason="they stay", at=watch.now)
+    watch.undo()
+    told = [(e.author, e.act, e.baseline.id, e.replaced, e.resolved) for e in audit(watch.store, "shop-bot")]
+    assert told == [
+        ("driftwatch", Act.BEGUN, 1, None, ()),
+        ("driftwatch", Act.ARMED, 1, None, ()),
+        ("ana", Act.BEGUN, 2, 1, tuple(standing)),
+        ("driftwatch", Act.ARMED, 2, None, ()),
+        ("cho", Act.KEPT, 2, None, ()),
+        ("ben", Act.RESTORED, 1, 2, ()),
+    ]
+    assert standing == {1}
+    entry = audit(watch.store, "shop-bot")[4]
+    assert entry.reason == "for good, no longer until 2026-03-10 21:00 UTC: they stay"
+    assert entry.baseline.scope == ("shop/refund",)

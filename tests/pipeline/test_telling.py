@@ -10,20 +10,45 @@ import pytest
 from driftwatch import briefing
 from driftwatch.alert import incidents
 from driftwatch.alert.evidence import Change, IncidentEvidence
+from driftwatch.alert.policy import Facts, Policy, Route
 from driftwatch.briefing import completions_since, shown
-from driftwatch.domain import Completion, Kind, KindEvidence, Outcome, Purpose, ToolCall
+from driftwatch.domain import (
+    Completion,
+    Event,
+    Kind,
+    KindEvidence,
+    Level,
+    Outcome,
+    Purpose,
+    Severity,
+    ToolCall,
+    Wire,
+)
 from driftwatch.telling import REPLACED
 
 
 def resolve_by_hand(watch) -> None:
     for incident in watch.store.incidents(open_only=True):
-        step = incidents.resolve(incident, author="ana", reason="seen", at=watch.now, receivers=("oncall",))
-        watch.store.commit_judgement(None, [step], at=watch.now)
+        steps = incidents.resolve([incident], author="ana", reason="seen", at=watch.now)
+        watch.store.commit_judgement(None, steps, at=watch.now)
 
 
 def pages(watch) -> int:
     """How many incidents were opened."""
     return len(watch.store.incidents())
+
+
+def events(watch) -> list[Event]:
+    """What every edge told, over all incidents, oldest first."""
+    edges = [edge for incident in watch.store.incidents() for edge in watch.store.transitions(incident.id)]
+    return [edge.event for edge in sorted(edges, key=lambda edge: edge.id)]
+
+
+def refuse(watch, outcome) -> None:
+    """From the next run on every request ends so; None: in a good reply."""
+    watch.endpoint.change_reply = lambda reply: (
+        reply if outcome is None else replace(reply, outcome=outcome, text="", error="refused")
+    )
 
 
 def stable(verdict) -> bool:
@@ -133,12 +158,49 @@ def test_the_next_drift_after_a_recovery_pages_again(drifted):
     assert drifted.incidents() == [("behaviour", "resolved"), ("behaviour", "open")]
 
 
-def test_drift_that_ended_by_itself_pages_again_when_it_returns(drifted):
+def test_drift_that_ended_by_itself_opens_the_same_incident_when_it_returns_soon(drifted):
+    first = drifted.open_incident()
     drifted.serve("before")
     drifted.until(stable, at_most=90)
     drifted.serve("after")
     drifted.until(drifting, at_most=12)
+    again = drifted.open_incident()
+    assert (again.id, again.n_reopened, again.state) == (first.id, 1, "open")
+    assert again.onset_at > first.onset_at
+    assert again.resolved_at is None
+    assert events(drifted) == [Event.OPENED, Event.RESOLVED, Event.REOPENED]
+    assert len(drifted.told()) == 3
+
+
+def test_drift_that_returns_late_is_an_incident_of_its_own(drifted):
+    drifted.serve("before")
+    drifted.until(stable, at_most=90)
+    drifted.run(25)
+    drifted.serve("after")
+    drifted.until(drifting, at_most=12)
     assert drifted.incidents() == [("behaviour", "resolved"), ("behaviour", "open")]
+
+
+def test_drift_that_keeps_coming_back_must_stay_away_twice_as_long(drifted):
+    drifted.serve("before")
+    drifted.until(stable, at_most=90)
+    drifted.serve("after")
+    drifted.until(drifting, at_most=12)
+    drifted.serve("before")
+    drifted.until(stable, at_most=90)
+    assert drifted.open_incident().n_reopened == 1, "one quiet run says little of what has come back before"
+    drifted.run()
+    assert drifted.incidents() == [("behaviour", "resolved")]
+
+
+def test_what_a_person_closes_after_it_came_back_does_not_page_again_while_it_stands(drifted):
+    drifted.serve("before")
+    drifted.until(stable, at_most=90)
+    drifted.serve("after")
+    drifted.until(drifting, at_most=12)
+    resolve_by_hand(drifted)
+    assert drifted.run(6).state == "drifted"
+    assert drifted.incidents() == [("behaviour", "resolved")]
 
 
 def test_many_outages_do_not_make_a_closed_drift_page_again(drifted):
@@ -149,9 +211,7 @@ def test_many_outages_do_not_make_a_closed_drift_page_again(drifted):
         drifted.run()
         drifted.endpoint.is_down = False
         drifted.run()
-    kinds = [kind for kind, _ in drifted.incidents()]
-    assert kinds.count("availability") == 22
-    assert kinds.count("behaviour") == 1
+    assert drifted.incidents() == [("behaviour", "resolved"), ("availability", "open")]
 
 
 # ---------------------------------------------------------------- outages
@@ -183,7 +243,128 @@ def test_an_outage_neither_opens_nor_ends_an_incident_of_behaviour(drifted):
     assert drifted.incidents() == [("behaviour", "open"), ("availability", "open")]
     drifted.endpoint.is_down = False
     drifted.run()
+    assert drifted.incidents()[-1] == ("availability", "open"), "a single measured run is no recovery"
+    drifted.run()
     assert drifted.incidents() == [("behaviour", "open"), ("availability", "resolved")]
+
+
+def test_an_outage_that_comes_and_goes_is_one_incident_that_is_told_a_few_times(armed):
+    armed.pipeline._failure_threshold = 1
+    for _ in range(12):
+        armed.endpoint.is_down = True
+        armed.run(2)
+        armed.endpoint.is_down = False
+        armed.run(3)
+    assert armed.incidents() == [("availability", "open")]
+    assert events(armed) == [Event.OPENED, Event.RESOLVED, Event.REOPENED], "then three good runs are too few"
+    armed.run(1)
+    assert armed.incidents() == [("availability", "resolved")], "four measured runs in a row"
+
+
+def test_the_same_outage_a_day_later_is_another_incident(armed):
+    for _ in range(2):
+        armed.endpoint.is_down = True
+        armed.run(3)
+        armed.endpoint.is_down = False
+        armed.run(30)
+    assert armed.incidents() == [("availability", "resolved"), ("availability", "resolved")]
+
+
+def test_a_model_that_is_gone_is_graver_than_an_outage(armed):
+    armed.endpoint.change_reply = lambda reply: replace(
+        reply, outcome=Outcome.MODEL_GONE, text="", error="the model does not exist"
+    )
+    armed.run(3)
+    assert armed.open_incident().severity is Severity.CRITICAL
+
+
+def test_an_outage_that_turns_out_to_last_is_told_once_more(armed):
+    armed.endpoint.is_down = True
+    armed.run(3)
+    assert armed.open_incident().severity is Severity.WARNING
+    armed.endpoint.is_down = False
+    refuse(armed, Outcome.MODEL_GONE)
+    armed.run(5)
+    incident = armed.open_incident()
+    assert incident.severity is Severity.CRITICAL
+    assert incident.evidence["headline"].endswith(": the model is gone")
+    assert events(armed) == [Event.OPENED, Event.ESCALATED]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNAVAILABLE, Outcome.AUTH])
+def test_an_outage_that_a_person_has_closed_does_not_page_again_until_it_has_ended(armed, outcome):
+    refuse(armed, outcome)
+    armed.run(4)
+    resolve_by_hand(armed)
+    armed.run(6)
+    assert pages(armed) == 1
+    refuse(armed, None)
+    armed.run(1)
+    refuse(armed, outcome)
+    armed.run(3)
+    assert pages(armed) == 2
+
+
+# ---------------------------------------------------------------- our own key and account
+
+
+@pytest.mark.parametrize(
+    ("outcome", "trouble", "why"),
+    [
+        (Outcome.AUTH, "key", "the key is not accepted"),
+        (Outcome.QUOTA, "quota", "the account's quota is used up"),
+    ],
+)
+def test_a_key_that_is_refused_is_the_watchs_own_trouble_and_no_outage(armed, outcome, trouble, why):
+    since = armed.now
+    refuse(armed, outcome)
+    armed.run(4)
+    [incident] = armed.store.incidents()
+    assert (incident.kind, incident.trouble, incident.onset_at) == (Kind.WATCH_ITSELF, trouble, since)
+    assert incident.cause == f"watch:{trouble} simulated"
+    assert incident.baseline_id is None
+    assert incident.evidence["headline"] == f"shop-bot is not watched since Mon 2 Mar 21:00 UTC: {why}"
+    refuse(armed, None)
+    armed.run(2)
+    assert armed.incidents() == [("watch-itself", "resolved")]
+    assert armed.told()[-1] == "the target can be measured again"
+
+
+def test_a_key_that_expires_is_one_page_with_the_first_run_where_refusals_page(armed):
+    armed.target = replace(armed.target, tripwires={Wire.ERRORS: Level.PAGE})
+    refuse(armed, Outcome.AUTH)
+    armed.run(5)
+    assert armed.incidents() == [("watch-itself", "open")]
+    assert armed.open_incident().opened_at == armed.now - timedelta(hours=5)
+    refuse(armed, None)
+    armed.run(3)
+    assert armed.incidents() == [("watch-itself", "resolved")]
+
+
+def test_a_trouble_of_our_own_goes_on_over_a_change_of_baseline(armed):
+    refuse(armed, Outcome.AUTH)
+    armed.run(3)
+    armed.edit(model="m-2")
+    armed.run(3)
+    assert armed.incidents() == [("watch-itself", "open")]
+
+
+# ---------------------------------------------------------------- who is told
+
+
+def test_routes_say_who_is_told_and_what_they_ask_stays_with_the_incident(armed):
+    armed.target = replace(armed.target, owner="shop", feature="checkout")
+    armed.pipeline._policy = Policy(
+        routes=(Route(match={"kind": ["availability"], "feature": ["checkout"]}, receivers=("ops",)),),
+        severities={Kind.AVAILABILITY: Severity.INFO},
+    )
+    armed.endpoint.is_down = True
+    armed.run(3)
+    incident = armed.open_incident()
+    assert incident.severity is Severity.INFO
+    assert [n.receiver for n in armed.store.notifications()] == ["ops"]
+    facts = Facts.of_incident(incident)
+    assert (facts.owner, facts.feature) == ("shop", "checkout")
 
 
 # ---------------------------------------------------------------- another baseline

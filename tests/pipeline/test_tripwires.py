@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from driftwatch.alert import incidents
 from driftwatch.alert.evidence import IncidentEvidence
-from driftwatch.domain import Level, Outcome, State, Wire
+from driftwatch.domain import Event, Level, Outcome, State, Wire
 
 
 def tell(watch, **changes):
@@ -70,6 +70,33 @@ def test_every_wire_can_page_and_every_wire_can_be_off(armed):
     assert armed.run().tripwires == ()
 
 
+def test_a_second_wire_that_trips_while_one_is_open_is_told_in_its_incident(armed):
+    armed.target = replace(armed.target, tripwires=dict.fromkeys(Wire, Level.PAGE))
+    tell(armed, served_model="m-2")
+    armed.run(2)
+    tell(armed, served_model="m-2", input_tokens=40)
+    armed.run(3)
+    incident = armed.open_incident()
+    events = [(edge.event, edge.reason) for edge in armed.store.transitions(incident.id)]
+    assert [event for event, _ in events] == [Event.OPENED, Event.ESCALATED]
+    assert events[1][1].startswith("shop-bot counts the same requests as another number of tokens: ")
+    assert events[1][1].endswith("; it names another model: m-1 → m-2, since Mon 2 Mar 21:00 UTC")
+    assert incident.evidence["headline"] == events[1][1]
+    assert len(armed.told()) == 2
+    tell(armed)
+    armed.run(1)
+    assert pages(armed) == ["resolved"]
+
+
+def test_a_third_model_name_is_news_in_the_same_incident_and_the_second_again_is_not(armed):
+    for name in ("m-2", "m-3", "m-2", "m-3"):
+        tell(armed, served_model=name)
+        armed.run()
+    assert pages(armed) == ["resolved"], "the second is known by then"
+    assert [edge.event for edge in armed.store.transitions(1)] == [Event.OPENED, Event.ESCALATED, Event.RESOLVED]
+    assert armed.told()[1] == "shop-bot names another model: m-1 → m-3, since Mon 2 Mar 22:00 UTC"
+
+
 def test_a_restart_remembers_what_stands(armed):
     tell(armed, served_model="m-2")
     [tripped] = armed.run().tripwires
@@ -81,8 +108,8 @@ def test_a_restart_remembers_what_stands(armed):
 def test_what_a_person_closed_does_not_page_again_while_it_stands(armed):
     tell(armed, served_model="m-2")
     armed.run()
-    step = incidents.resolve(armed.open_incident(), author="ana", reason="announced", at=armed.now, receivers=())
-    armed.store.commit_judgement(None, [step], at=armed.now)
+    steps = incidents.resolve([armed.open_incident()], author="ana", reason="announced", at=armed.now)
+    armed.store.commit_judgement(None, steps, at=armed.now)
     assert armed.run(3).tripwires
     assert pages(armed) == ["resolved"]
 

