@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from driftwatch import wiring
-from driftwatch.alert import outbox
+from driftwatch import provenance, telling, wiring
+from driftwatch.alert import Notifier, slack_socket
+from driftwatch.alert.outbox import LEASE_S, Courier
 from driftwatch.burst import Bursts
-from driftwatch.canaries import load_suites
 from driftwatch.clock import Clock, SimulatedClock, WallClock, stopwatch
 from driftwatch.config import Settings
+from driftwatch.delivering import Deliveries
+from driftwatch.desk import Desk
 from driftwatch.domain import Target, Verdict
 from driftwatch.errors import DriftwatchError
 from driftwatch.lines import Lines
 from driftwatch.pipeline import Pipeline
-from driftwatch.schedule import MAX_NAP_S, Scheduler, Slot, due, next_start, slot_at
+from driftwatch.schedule import Scheduler, Slot, due, next_start, slot_at
 from driftwatch.score import open_embedder
 from driftwatch.spending import OverBudget, Pause, Pauses
 from driftwatch.store import Store
+from driftwatch.upkeep import Caretaker, Health, LastWords
+from driftwatch.upkeep.caretaking import STALLED_S
 
 log = structlog.get_logger()
 
@@ -31,37 +36,6 @@ DRAIN_S = 25.0
 
 HOUSEKEEPING = timedelta(hours=24)
 """How often old completions are deleted, and what runs of other processes left behind is finished."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """What /healthz and /readyz are answered from."""
-
-    is_alive: bool
-    """The scheduler has looked at the clock lately."""
-    is_ready: bool
-    """The store answers as well, and no target's latest run broke off."""
-    detail: str
-    """One sentence; ``ok`` when there is nothing to say."""
-    last_tick_age_s: float | None
-    targets: int
-    runs_in_flight: int
-    paused: Mapping[str, str] = field(default_factory=dict)
-    """Target name → the sentence of the budget that it waits for; a watch that keeps to its budget is well."""
-
-
-def build_targets(settings: Settings) -> tuple[Target, ...]:
-    """Join the configured targets with their canaries.
-
-    Raises:
-        ConfigError: a suite that a target names does not exist, or a canary file is wrong.
-    """
-    suites = load_suites(settings.canaries)
-    targets = []
-    for name, wanted in settings.targets.items():
-        canaries = [c for suite in wiring.chosen_suites(name, settings, suites) for c in suites[suite].canaries]
-        targets.append(wiring.target(name, wanted, settings, tuple(canaries)))
-    return tuple(targets)
 
 
 class App:
@@ -73,6 +47,7 @@ class App:
         clock: overrides the clock that the settings ask for.
         write: where console receivers print; standard output when None.
         on_verdict: told of every verdict the daemon reaches.
+        stalled_s: since when the scheduler has not looked at the clock when it stands still, s.
     """
 
     def __init__(
@@ -83,13 +58,15 @@ class App:
         clock: Clock | None = None,
         write: Callable[[str], None] | None = None,
         on_verdict: Callable[[Verdict], None] | None = None,
+        stalled_s: float = STALLED_S,
     ) -> None:
-        self.settings = settings
-        self._on_verdict = on_verdict
-        self.targets = build_targets(settings)
+        self.settings, self._env = settings, env
+        self._on_verdict, self._stalled_s = on_verdict, stalled_s
+        self.targets = wiring.build_targets(settings)
         self.clock = clock if clock is not None else _clock(settings)
         self._lines = Lines(settings, env, self.clock)
         self.lines = {target.name: self._lines.of(target) for target in self.targets}
+        self.policy = wiring.policy(settings)
         self._notifiers = wiring.notifiers(settings, env, write)
         self.store = Store.open(settings.store, clock=self.clock)
         if isinstance(self.clock, SimulatedClock):
@@ -111,14 +88,25 @@ class App:
             embedder=embedder,
             failure_threshold=settings.failure_threshold,
             accounts={target.name: wiring.account(target, settings) for target in self.targets},
+            policy=self.policy,
+            fleet=self.targets,
+        )
+        fresh = partial(wiring.notifiers, settings, env, write)
+        self._caretaker = Caretaker(
+            wiring.upkeep(self.store, self.targets, settings, self.policy, at=self.clock.now()),
+            LastWords(fresh, policy=self.policy, path=settings.store),
+            wiring.heartbeat(settings, env),
+            clock=self.clock,
+            age_s=self._tick_age_s,
+            deliver=lambda: self._deliver_by(fresh()),
+            is_real=settings.simulation is None,
+            stalled_s=stalled_s,
         )
         self._pauses = Pauses(self.pipeline.longest)
         self._bursts = Bursts(self.store)
         self._in_flight: dict[str, tuple[Slot, asyncio.Task[None]]] = {}
-        self._broken_off: dict[str, tuple[Slot, str]] = {}
-        """Target → the slot whose run raised, and one sentence why; forgotten when a later run is made."""
-        self._delivery: asyncio.Task[None] | None = None
-        self._delivering = asyncio.Lock()
+        courier = self._courier_with(self._notifiers)
+        self._deliveries = Deliveries(self.store, courier, self.policy, clock=self.clock)
         self._ticking = asyncio.Lock()
         self._since_tick: Callable[[], float] | None = None
         self._cleaned_at: datetime | None = None
@@ -136,16 +124,23 @@ class App:
             # Missing or altered weights must end the start with a sentence, not every run with a traceback.
             await asyncio.to_thread(self.pipeline.embedder.embed, ["driftwatch"])
         at = self.clock.now()
-        judged = await asyncio.to_thread(self.pipeline.recover, self.targets, at)
+        judged = await asyncio.to_thread(self.begin, self.targets, at)
         log.info("watch.started", targets=len(self.targets), recovered=judged, store=str(self.settings.store))
-        await asyncio.to_thread(self._tell_unwatched)
+        await asyncio.to_thread(self._caretaker.upkeep.tell_unwatched)
         scheduler = Scheduler(self.clock, self._tick)
         scheduler.start()
+        self._caretaker.start()
+        desk = Desk(self.store, {target.name: target for target in self.targets}, self.pipeline.embedder)
+        heard = self._notifiers.values() if self.settings.simulation is None else ()
+        listening = slack_socket.listen(heard, desk, now=self.clock.now, deliver=self._deliveries.quietly)
+        await listening.start()
         try:
             await self._stop.wait()
         finally:
+            await listening.stop()
             scheduler.stop()
             await self._drain(scheduler)
+            await self._caretaker.stop()
             log.info("watch.stopped")
 
     def stop(self) -> None:
@@ -161,22 +156,15 @@ class App:
 
     def health(self) -> Health:
         """How the daemon is doing; callable from any thread."""
-        age_s = self._since_tick() if self._since_tick else None
-        is_alive = age_s is not None and age_s < 4 * MAX_NAP_S
+        age_s = self._tick_age_s()
+        is_alive = age_s is not None and age_s < self._stalled_s
         detail = "ok" if is_alive else "the scheduler has not started" if age_s is None else "the scheduler is stalled"
-        is_ready = is_alive
-        if is_alive:
-            for slot, sentence in list(self._broken_off.values()):
-                is_ready = False
-                detail = f"the run of {slot.target} of {slot.scheduled_at:%Y-%m-%d %H:%M} UTC broke off: {sentence}"
-            try:
-                self.store.ping()
-            except DriftwatchError as error:
-                is_ready, detail = False, str(error)
+        problem = self._caretaker.upkeep.problem() if is_alive else None
         return Health(
             is_alive=is_alive,
-            is_ready=is_ready,
-            detail=detail,
+            is_ready=is_alive and problem is None,
+            is_writable=self._caretaker.upkeep.unwritable is None,
+            detail=problem or detail,
             last_tick_age_s=age_s,
             targets=len(self.targets),
             runs_in_flight=len(self._in_flight),
@@ -204,14 +192,14 @@ class App:
         """
         at = self.clock.now()
         wanted = [target for target in self.targets if target.name in names]
-        await asyncio.to_thread(self.pipeline.recover, wanted, at)
+        await asyncio.to_thread(self.begin, wanted, at)
         last = await self._last_runs(wanted, at)
         if now:
             slots = [Slot(target=target.name, scheduled_at=at, start_at=at) for target in wanted]
         else:
             # One look, not a wait: jitter spreads a fleet's load over time, and a cron job has its own time.
             follow_ups = await asyncio.to_thread(self._bursts.follow_ups, wanted, last, at)
-            slots = due([_without_jitter(target) for target in wanted], last, at, follow_ups)
+            slots = due([replace(target, jitter_s=0.0) for target in wanted], last, at, follow_ups)
         by_name = {target.name: target for target in wanted}
         made: dict[str, Verdict | None] = {}
         trouble: list[BaseException] = []
@@ -232,19 +220,39 @@ class App:
                     made[slot.target] = verdict
             # What waits for the money set aside for others gets its turn when they are done.
             slots = waiting if len(waiting) < len(slots) else []
+        last = await asyncio.to_thread(self.store.last_scheduled, [target.name for target in wanted])
+        is_well = await self._caretaker.look(at, last=last, paused=self.paused())
         await self.deliver()
         if trouble:
             raise trouble[0]
+        if is_well:
+            await self._caretaker.beat_now()
         return made
 
     async def deliver(self) -> None:
-        """Send what is pending in the outbox."""
-        async with self._delivering:
-            # The store releases one notification per incident and receiver at a time, to keep their order.
-            while (await outbox.deliver(self.store, self._notifiers, at=self.clock.now())).n_sent:
-                pass
+        """Send what is pending in the outbox, and what time alone makes worth telling."""
+        await self._deliveries.deliver()
+
+    async def _deliver_by(self, notifiers: Mapping[str, Notifier]) -> None:
+        await self._courier_with(notifiers).deliver(at=self.clock.now())
+
+    def _courier_with(self, notifiers: Mapping[str, Notifier]) -> Courier:
+        # Simulated time may stand still after a kill: what was being sent must be due at once.
+        lease_s = 0.0 if self.settings.simulation is not None else LEASE_S
+        return Courier(self.store, notifiers, policy=self.policy, lease_s=lease_s)
 
     # ------------------------------------------------------------ private
+
+    def begin(self, targets: Sequence[Target], at: datetime) -> int:
+        """Note what is so on our side, then finish what a killed process left; how many runs were judged."""
+        embedder = self.pipeline.embedder
+        revision = embedder.revision if embedder else None
+        provenance.note(self.store, self.settings, self.targets, self._env, embedder=revision, at=at)
+        telling.name_causes(self.store, self.targets)
+        return self.pipeline.recover(targets, at)
+
+    def _tick_age_s(self) -> float | None:
+        return self._since_tick() if self._since_tick else None
 
     async def _tick(self, at: datetime) -> datetime | None:
         """Start what is due; say when to look again."""
@@ -255,6 +263,7 @@ class App:
                 await self.deliver()
                 self.stop()
                 return None
+            is_well = await self._caretaker.prove(at)
             by_name = {target.name: target for target in self.targets}
             last = await self._last_runs(self.targets, at)
             slots = due(
@@ -269,12 +278,15 @@ class App:
             if simulation is not None:
                 # Simulated time stands still while anything runs, so that weeks are the same weeks every time.
                 await asyncio.gather(*(task for _, task in self._in_flight.values()))
-            await self._tell()
+            is_well = is_well and await self._caretaker.look(at, last=last, paused=self.paused())
+            await self._tell(reminds=True)
             await self._keep_house(at)
             last = await self._last_runs(self.targets, at)
             follow_ups = await asyncio.to_thread(self._bursts.follow_ups, self.targets, last, at)
             paused = self._pauses.standing(at)
             asked = [target for target in self.targets if target.name not in paused]
+            if is_well:
+                self._caretaker.beat()
             starts = [next_start(asked, last, at, follow_ups), *(pause.again_at for pause in paused.values())]
             return min((start for start in starts if start is not None), default=None)
 
@@ -299,11 +311,11 @@ class App:
     async def _run(self, target: Target, slot: Slot, at: datetime) -> None:
         try:
             verdict = await self.pipeline.run(target, scheduled_at=slot.scheduled_at, at=at)
-            self._broken_off.pop(target.name, None)
+            self._caretaker.upkeep.went_well(target.name, at, is_ours=verdict is not None)
             self._pauses.end(target.name)
             if verdict is not None and self._on_verdict is not None:
                 self._on_verdict(verdict)
-            await self._tell()
+            await self._tell(reminds=False)
         except OverBudget as error:
             # The slot is not claimed: it is due as soon as it can be paid.
             self._pauses.begin(error.pause, at)
@@ -312,7 +324,7 @@ class App:
             # was not is still due at the next look.
             expected = isinstance(error, DriftwatchError)
             sentence = str(error) if expected else f"an unexpected {type(error).__name__}, see the log"
-            self._broken_off[target.name] = (slot, sentence)
+            self._caretaker.upkeep.broke_off(target.name, slot.scheduled_at, error, sentence)
             log.exception(
                 "run.failed",
                 target=target.name,
@@ -323,33 +335,15 @@ class App:
         finally:
             del self._in_flight[target.name]
 
-    async def _tell(self) -> None:
+    async def _tell(self, *, reminds: bool) -> None:
         """See to it that what is pending is sent; in real time without waiting for it.
 
         A receiver that hangs must neither hold up runs nor make the watch look stalled.
         """
         if self.settings.simulation is not None:
-            await self.deliver()
-        elif self._delivery is None or self._delivery.done():
-            self._delivery = asyncio.create_task(self._deliver_quietly())
-
-    async def _deliver_quietly(self) -> None:
-        try:
-            await self.deliver()
-        except Exception:
-            # What is pending stays pending; the next look at the schedule tries again.
-            log.exception("delivery.failed")
-
-    def _tell_unwatched(self) -> None:
-        """Incidents of targets that have left the config stay open: nobody can say that they are over but a person."""
-        for incident in self.store.incidents(open_only=True):
-            if incident.target not in self.settings.targets:
-                log.warning(
-                    "incident.unwatched",
-                    target=incident.target,
-                    incident=incident.id,
-                    instead=f"the target is not in the config; close it: driftwatch incidents resolve {incident.id}",
-                )
+            await self._deliveries.deliver(reminds=reminds)
+        elif self._caretaker.upkeep.unwritable is None:  # else nothing can be leased, and last words are told instead
+            self._deliveries.begin(reminds=reminds)
 
     async def _keep_house(self, at: datetime) -> None:
         if self._cleaned_at is not None and at - self._cleaned_at < HOUSEKEEPING:
@@ -377,18 +371,13 @@ class App:
 
     def _unfinished(self) -> list[asyncio.Task[None]]:
         """Runs and messages under way; a run that ends may leave a message to send."""
-        telling = [self._delivery] if self._delivery is not None and not self._delivery.done() else []
-        return [*(task for _, task in self._in_flight.values()), *telling]
+        return [*(task for _, task in self._in_flight.values()), *self._deliveries.under_way]
 
 
 def upcoming(target: Target, last: datetime | None, at: datetime) -> datetime:
     """When the target's next run starts, aware UTC; ``at`` when it is due now."""
     start = next_start([target], {target.name: last} if last else {}, at)
     return start if start is not None else slot_at(target, at).start_at
-
-
-def _without_jitter(target: Target) -> Target:
-    return replace(target, jitter_s=0.0)
 
 
 def _clock(settings: Settings) -> Clock:

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from driftwatch import alert, usage
+from driftwatch.alert.policy import Escalation, Policy, QuietHours, Route, Window
+from driftwatch.canaries import load_suites
 from driftwatch.canaries.argument import ArgumentError
 from driftwatch.canaries.wire import validate_parameters
-from driftwatch.config import AlarmBudget, Settings, SlackReceiver, TargetSettings, read_secret, require_secret
+from driftwatch.config import (
+    AlarmBudget,
+    Match,
+    Settings,
+    TargetSettings,
+    options_of,
+    read_secret,
+    require_secret,
+    secrets_of,
+)
 from driftwatch.detect.budget import threshold
-from driftwatch.domain import Canary, Json, Level, Target, Wire
+from driftwatch.domain import Canary, Control, Json, Kind, Level, Severity, Target, Wire
 from driftwatch.errors import ConfigError
 from driftwatch.judgement import kinds_watched
 from driftwatch.providers import PROVIDERS, Connection, Provider
 from driftwatch.spending import Account
+from driftwatch.store import Store
+from driftwatch.upkeep import Heartbeat, Upkeep
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""As the config names them, in the order of ``datetime.weekday``."""
+
+
+def build_targets(settings: Settings) -> tuple[Target, ...]:
+    """Join the configured targets with their canaries.
+
+    Raises:
+        ConfigError: a suite that a target names does not exist, or a canary file is wrong.
+    """
+    suites = load_suites(settings.canaries)
+    built = []
+    for name, wanted in settings.targets.items():
+        canaries = [c for suite in chosen_suites(name, settings, suites) for c in suites[suite].canaries]
+        built.append(target(name, wanted, settings, tuple(canaries)))
+    return tuple(built)
 
 
 def chosen_suites(name: str, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
@@ -67,6 +98,8 @@ def target(name: str, wanted: TargetSettings, settings: Settings, canaries: tupl
         anchors_wanted=settings.baseline.anchors,
         calibration_wanted=settings.baseline.calibration_runs_for(wanted.interval_s),
         owner=wanted.owner,
+        feature=wanted.feature,
+        controls={other: Control(role) for other, role in wanted.controls.items()},
         receivers=tuple(wanted.receivers),
         burst=wanted.burst,
         tripwires={wire: _level(wire, wanted) for wire in Wire},
@@ -190,6 +223,60 @@ def _can_keep_its_budgets(built: Target, wanted: TargetSettings, settings: Setti
     )
 
 
+def policy(settings: Settings) -> Policy:
+    """What the operator decided about alerts."""
+    wanted = settings.alerts
+    return Policy(
+        routes=tuple(
+            Route(match=_matching(route.match), receivers=tuple(route.receivers), goes_on=route.goes_on)
+            for route in wanted.routes
+        ),
+        severities={Kind(kind): Severity(grade) for kind, grade in wanted.severities.items()},
+        group_within=timedelta(seconds=wanted.group_within_s),
+        reopen_within=timedelta(seconds=wanted.reopen_within_s),
+        reminder_interval=timedelta(seconds=wanted.reminder_interval_s),
+        success_threshold=wanted.success_threshold,
+        quiet_hours=tuple(
+            QuietHours(
+                begin=quiet.begin,
+                end=quiet.end,
+                days=tuple(WEEKDAYS.index(day) for day in quiet.days),
+                timezone=quiet.timezone,
+                receivers=tuple(quiet.receivers),
+                let_through=tuple(map(Severity, quiet.let_through)),
+            )
+            for quiet in wanted.quiet_hours
+        ),
+        escalations=tuple(
+            Escalation(
+                after=timedelta(seconds=step.after_s),
+                receivers=tuple(step.receivers),
+                match=_matching(step.match),
+            )
+            for step in wanted.escalation
+        ),
+        maintenance=tuple(
+            Window(
+                match=_matching(window.match),
+                author=window.author,
+                reason=window.reason,
+                start=window.start,
+                end=window.end,
+                cron=window.cron,
+                duration=None if window.duration_s is None else timedelta(seconds=window.duration_s),
+                timezone=window.timezone,
+            )
+            for window in wanted.maintenance
+        ),
+        receivers=tuple(settings.receivers),
+        untold_ends=frozenset(name for name, found in settings.receivers.items() if not found.send_on_resolved),
+    )
+
+
+def _matching(match: Match) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(values) for key, values in match.model_dump().items() if values}
+
+
 def notifiers(
     settings: Settings, env: Mapping[str, str], write: Callable[[str], None] | None
 ) -> dict[str, alert.Notifier]:
@@ -202,14 +289,41 @@ def notifiers(
     """
     found = {}
     for name, receiver in settings.receivers.items():
-        if isinstance(receiver, SlackReceiver):
-            reached = _slack(name, receiver, env)
-        else:
-            reached = alert.ReceiverConnection(name=name)
+        reached = alert.ReceiverConnection(
+            name=name,
+            secrets={
+                secret: partial(read_secret, variable, file, env)
+                for secret, (variable, file) in secrets_of(receiver).items()
+            },
+            options=options_of(receiver),
+            timeout_s=receiver.timeout_s,
+        )
         if write is not None:
             reached = replace(reached, write=write)
         found[name] = alert.NOTIFIERS[receiver.type](reached)
     return found
+
+
+def upkeep(store: Store, targets: Sequence[Target], settings: Settings, policy: Policy, *, at: datetime) -> Upkeep:
+    """What looks after the watch that begins at ``at``."""
+    return Upkeep(
+        store,
+        path=settings.store,
+        targets=targets,
+        policy=policy,
+        receivers=tuple(settings.receivers),
+        at=at,
+        is_simulated=settings.simulation is not None,
+    )
+
+
+def heartbeat(settings: Settings, env: Mapping[str, str]) -> Heartbeat | None:
+    """The ping to a service outside, None where the config has none; its URL is read from ``env`` when it is used."""
+    wanted = settings.heartbeat
+    if wanted is None:
+        return None
+    read = partial(read_secret, wanted.url_env, wanted.url_file, env)
+    return Heartbeat(read, method=wanted.method, interval_s=wanted.interval_s)
 
 
 def _in_words(budget: AlarmBudget) -> str:
@@ -220,13 +334,3 @@ def _in_words(budget: AlarmBudget) -> str:
     if budget.false_alarms_per_year == 1:
         return f"at most one false alarm per year{fleet}"
     return f"at most {budget.false_alarms_per_year:g} false alarms per year{fleet}"
-
-
-def _slack(name: str, receiver: SlackReceiver, env: Mapping[str, str]) -> alert.ReceiverConnection:
-    return alert.ReceiverConnection(
-        name=name,
-        read_webhook_url=lambda: read_secret(receiver.webhook_url_env, receiver.webhook_url_file, env),
-        read_bot_token=lambda: read_secret(receiver.bot_token_env, receiver.bot_token_file, env),
-        channel=receiver.channel,
-        base_url=receiver.base_url,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -10,16 +10,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from driftwatch import __version__
-from driftwatch.app import Health
+from driftwatch.upkeep import Health
 
 OK, UNAVAILABLE = 200, 503
 
 
-def build(health: Callable[[], Health]) -> Starlette:
+def build(health: Callable[[], Health], metrics: Callable[[Request], Awaitable[Response]] | None = None) -> Starlette:
     """The HTTP application.
 
     Args:
         health: asked anew for every request; must be quick and callable from any thread.
+        metrics: answers ``/metrics``; None where there are none.
     """
 
     async def healthz(_: Request) -> Response:
@@ -33,9 +34,13 @@ def build(health: Callable[[], Health]) -> Starlette:
         return _answer(state, ok=state.is_ready)
 
     async def front(_: Request) -> Response:
-        return PlainTextResponse(f"driftwatch {__version__}\n/healthz  alive?\n/readyz   able to work?\n")
+        told = "/metrics  for Prometheus\n" if metrics is not None else ""
+        return PlainTextResponse(f"driftwatch {__version__}\n/healthz  alive?\n/readyz   able to work?\n{told}")
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/", front)])
+    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/", front)]
+    if metrics is not None:
+        routes.append(Route("/metrics", metrics))
+    return Starlette(routes=routes)
 
 
 def _answer(state: Health, *, ok: bool) -> JSONResponse:

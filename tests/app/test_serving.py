@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from driftwatch import app as module
-from driftwatch.domain import Purpose, RunState
+from driftwatch import app as module, reminding
+from driftwatch.alert import grouping
+from driftwatch.alert.receiver import FOR_PEOPLE
+from driftwatch.domain import Event, IncidentState, Kind, Purpose, RunState, Step
 from driftwatch.errors import EmbedderUnavailable, StoreError
 from driftwatch.schedule import Slot
 
@@ -237,6 +240,8 @@ def test_a_watcher_of_verdicts_that_fails_does_not_take_the_message_with_it(plac
 class Hanging:
     """A receiver that takes nothing and says nothing until it is let go."""
 
+    events = FOR_PEOPLE
+
     def __init__(self) -> None:
         self.let_go = asyncio.Event()
         self.n_sent = 0
@@ -251,7 +256,7 @@ def test_a_receiver_that_hangs_holds_up_neither_runs_nor_the_look_at_the_clock(p
     app = place.app({"a": local}, "receivers: {me: {type: console}}\nfailure_threshold: 1")
 
     async def work():
-        app._notifiers = {"me": Hanging()}
+        app._notifiers["me"] = Hanging()
         start = place.clock.now()
         for minute in range(3):
             await asyncio.wait_for(app._tick(start + minute * MINUTE), 5)
@@ -264,15 +269,91 @@ def test_a_receiver_that_hangs_holds_up_neither_runs_nor_the_look_at_the_clock(p
     assert place.use(app, work) == 1
 
 
+def test_many_runs_that_end_together_are_one_look_and_only_a_tick_looks_for_reminders(place, local, monkeypatch):
+    app = place.app({"a": local})
+    asked = []
+    for name, store in (("check_writable", app.store), ("waiting", app.store)):
+        original = getattr(store, name)
+        monkeypatch.setattr(store, name, lambda *given, n=name, o=original: asked.append(n) or o(*given))
+    monkeypatch.setattr(reminding, "remind", lambda *_, **__: asked.append("remind") or [])
+
+    async def work():
+        for _ in range(50):
+            await app._tell(reminds=False)
+        await finished(app)
+        of_runs = list(asked)
+        asked.clear()
+        await app._tell(reminds=False)
+        await app._tell(reminds=True)
+        await finished(app)
+        await app._tell(reminds=False)
+        await finished(app)
+        return of_runs, asked
+
+    of_runs, later = place.use(app, work)
+    assert of_runs == ["check_writable", "waiting"]
+    assert later == ["check_writable", "remind", "waiting", "check_writable", "waiting"]
+
+
+def test_a_look_that_fails_does_not_keep_the_next_from_beginning(place, local, monkeypatch, logs):
+    app = place.app({"a": local})
+    troubles = iter([StoreError("locked")])
+
+    def check():
+        if (trouble := next(troubles, None)) is not None:
+            raise trouble
+        checked.append(1)
+
+    checked = []
+    monkeypatch.setattr(app.store, "check_writable", check)
+
+    async def work():
+        for _ in range(2):
+            await app._tell(reminds=True)
+            await finished(app)
+
+    place.use(app, work)
+    assert (events(logs).count("delivery.failed"), len(checked)) == (1, 1)
+
+
+def test_what_was_open_before_groups_were_known_gets_its_cause_at_the_start(place, local):
+    app = place.app({"a": local})
+    at = place.clock.now()
+    opening = Step(
+        incident_id=None,
+        target="a",
+        kind=Kind.AVAILABILITY,
+        before=None,
+        after=IncidentState.OPEN,
+        at=at,
+        author="driftwatch",
+        reason="x",
+        onset_at=at,
+        baseline_id=None,
+        run_id=None,
+        event=Event.OPENED,
+    )
+    steps = [opening, replace(opening, kind=Kind.BEHAVIOUR, cause="mine"), replace(opening, target="gone")]
+    app.store.commit_judgement(None, steps, at=at)
+
+    async def work():
+        app.begin(app.targets, at)
+        return [app.store.incident(n).cause for n in (1, 2, 3)]
+
+    expected = grouping.cause(Kind.AVAILABILITY, app.targets[0])
+    assert expected.startswith("reach ")
+    assert place.use(app, work) == [expected, "mine", ""]
+
+
 def test_a_message_under_way_is_finished_before_the_daemon_stops(place, local, endpoint):
     endpoint.status = 500
     app = place.app({"a": local}, "receivers: {me: {type: console}}\nfailure_threshold: 1")
 
     async def work():
         hanging = Hanging()
-        app._notifiers = {"me": hanging}
+        app._notifiers["me"] = hanging
         daemon = asyncio.create_task(app.serve())
-        await until(lambda: app._delivery is not None and app.store.incidents() != [])
+        await until(lambda: app._deliveries.under_way and app.store.incidents() != [])
         app.stop()
         asyncio.get_running_loop().call_later(0.1, hanging.let_go.set)
         await daemon
@@ -284,14 +365,14 @@ def test_a_message_under_way_is_finished_before_the_daemon_stops(place, local, e
 def test_a_store_that_fails_while_telling_is_logged_and_tried_again(place, local, endpoint, monkeypatch, logs):
     endpoint.status = 500
     app = place.app({"a": local}, "receivers: {me: {type: console}}\nfailure_threshold: 1")
-    original, troubles = app.store.due_notifications, iter([StoreError("locked")] * 2)
+    original, troubles = app.store.waiting, iter([StoreError("locked")] * 2)
 
     def refuse(at):
         if (trouble := next(troubles, None)) is not None:
             raise trouble
         return original(at)
 
-    monkeypatch.setattr(app.store, "due_notifications", refuse)
+    monkeypatch.setattr(app.store, "waiting", refuse)
 
     async def work():
         for _ in range(3):
@@ -317,7 +398,7 @@ def test_health_follows_the_scheduler_and_the_store(place, local, monkeypatch):
         in_flight = app.health()
         await finished(app)
         alive = app.health()
-        app._since_tick = lambda: 4 * module.MAX_NAP_S
+        app._since_tick = lambda: module.STALLED_S
         stalled = app.health()
         app._since_tick = lambda: 0.0
         place.root.joinpath("watch.db").rename(place.root / "elsewhere.db")

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from driftwatch.app import build_targets, upcoming
+from driftwatch.app import upcoming
 from driftwatch.domain import Level, Wire
 from driftwatch.errors import ConfigError, EmbedderUnavailable
-from driftwatch.wiring import check_scripts
+from driftwatch.wiring import build_targets, check_scripts
 
 OTHER_SUITE = """
 suite: other
