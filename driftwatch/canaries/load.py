@@ -143,6 +143,7 @@ def _canary(entry: CanaryEntry, suite: SuiteEntry, document: Document, place: Pl
         parameters={**defaults.parameters, **entry.parameters},
         repeats=defaults.repeats if entry.repeats is None else entry.repeats,
         anchors=defaults.anchors if entry.anchors is None else entry.anchors,
+        is_private=suite.private if entry.private is None else entry.private,
     )
 
 

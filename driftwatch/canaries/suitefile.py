@@ -69,6 +69,8 @@ class CanaryEntry(Strict):
     """How often one run asks it, where that is not the target's ``repeats``."""
     anchors: Anchors | None = None
     """Accepted completions it needs, where that is not the baseline's ``anchors``."""
+    private: bool | None = None
+    """Whether its texts stay in the team, where that is not what the suite says."""
     checks: list[dict[str, Json]] = Field(default_factory=list)
 
 
@@ -77,6 +79,8 @@ class SuiteEntry(Strict):
 
     suite: Slug
     description: str = ""
+    private: bool = False
+    """Whether the texts of all its canaries stay in the team."""
     defaults: DefaultsEntry = DefaultsEntry()
     canaries: Annotated[list[CanaryEntry], Field(min_length=1)]
 
@@ -98,6 +102,7 @@ def read_suite(document: Document) -> SuiteEntry:
 
 _EXPECTED = {
     "string_type": "text",
+    "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",

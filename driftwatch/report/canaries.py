@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driftwatch.alert.text import quote
 from driftwatch.briefing import shown
@@ -16,11 +16,14 @@ from driftwatch.store import Store
 MAX_ROWS = 30
 """Canaries listed; beyond, the strongest are enough."""
 
-MAX_PAIRS = 6
-"""Before/after pairs shown; more are not read."""
+MAX_PAIRS = 10
+"""Before/after pairs shown, of the canaries that moved most; more are not read."""
 
 MAX_CHARACTERS = 4_000
 """Longest reply or prompt shown, UTF-16 units."""
+
+HEAD_CHARACTERS, HEAD_LINES = 600, 12
+"""How much of a long text stands open; the rest is folded."""
 
 UNSEEN_IN_TEXT = frozenset({"latency"})
 """Channels whose canaries have no pair: two replies side by side show nothing of how long they took."""
@@ -57,14 +60,54 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """A text in pieces, cut where the open part of a long one ends."""
+
+    head: tuple[Piece, ...]
+    rest: tuple[Piece, ...]
+    """Empty for a text that is short enough to stand open."""
+
+    @property
+    def n_characters(self) -> int:
+        """Of the folded part."""
+        return sum(len(piece.text) for piece in self.rest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A canary's typical reply before and since; foreign text, hidden characters made visible."""
+    """A canary's typical reply before and since. Foreign text: in pieces with hidden characters made visible."""
 
     canary_id: str
     reason: str
     prompt: str
     before: tuple[Piece, ...]
     after: tuple[Piece, ...]
+    is_private: bool
+    """Whether the canary's suite keeps its texts in the team."""
+    replies: tuple[Completion, Completion]
+    """As stored."""
+
+    @property
+    def folded(self) -> tuple[Folded, Folded]:
+        """Both replies, long ones folded."""
+        return fold(self.before), fold(self.after)
+
+
+def fold(pieces: Sequence[Piece]) -> Folded:
+    """Cut pieces after the open part: at ``HEAD_CHARACTERS`` or ``HEAD_LINES``, unless little would be left."""
+    text = "".join(piece.text for piece in pieces)
+    lines = text.split("\n")
+    by_lines = len("\n".join(lines[:HEAD_LINES])) if len(lines) > HEAD_LINES else len(text)
+    cut = min(HEAD_CHARACTERS, by_lines)
+    if len(text) <= cut * 1.25:
+        return Folded(head=tuple(pieces), rest=())
+    head, rest, used = [], [], 0
+    for piece in pieces:
+        here, beyond = piece.text[: max(0, cut - used)], piece.text[max(0, cut - used) :]
+        head += [replace(piece, text=here)] if here else []
+        rest += [replace(piece, text=beyond)] if beyond else []
+        used += len(piece.text)
+    return Folded(head=tuple(head), rest=tuple(rest))
 
 
 def table(verdict: Verdict, kind: Kind) -> Table | None:
@@ -121,7 +164,8 @@ def pairs(
             break
         if not (anchors.get(canary_id) and since.get(canary_id)):
             continue
-        was, has_become = shown(medoid(anchors[canary_id])), shown(medoid(since[canary_id]))
+        replies = medoid(anchors[canary_id]), medoid(since[canary_id])
+        was, has_become = map(shown, replies)
         if was == has_become:
             continue
         before, after = compare(quote(was, MAX_CHARACTERS), quote(has_become, MAX_CHARACTERS))
@@ -133,6 +177,9 @@ def pairs(
                 prompt=quote(canary.messages[-1].content, MAX_CHARACTERS) if canary else "",
                 before=before,
                 after=after,
+                # What has left the suites can no longer say that it is not.
+                is_private=canary.is_private if canary else True,
+                replies=replies,
             )
         )
     return tuple(found)

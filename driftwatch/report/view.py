@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from driftwatch.alert.evidence import IncidentEvidence
 from driftwatch.domain import (
@@ -12,23 +11,22 @@ from driftwatch.domain import (
     Incident,
     Kind,
     KindEvidence,
-    Run,
     SeriesRow,
     State,
     Target,
     Transition,
     Verdict,
 )
-from driftwatch.judgement import MAX_FAILURE_SHARE
 from driftwatch.report import words
 from driftwatch.report.canaries import Pair, Table, pairs, table
+from driftwatch.report.cost import Cost, cost
+from driftwatch.report.failures import Failures, failures
 from driftwatch.report.figures import ChannelPlot, EvidencePlot, Window, channel_plots, evidence_plot
 from driftwatch.report.plot import Axis
+from driftwatch.report.sure import how_sure
+from driftwatch.report.timeline import Mark, marks, moments
 from driftwatch.score import KindOfChange
 from driftwatch.store import Store
-
-MAX_FAILING = 12
-"""Failing runs listed on an availability page, the latest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,20 +40,8 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Footer:
-    """What the page rests on: all of the target's runs, as stored."""
-
-    n_runs: int
-    n_requests: int
-    n_failed: int
-    cost_usd: float | None
-    first_at: datetime
-    last_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The page."""
+    """What is shown of one target: of one incident of it, or of its present state."""
 
     title: str
     subtitle: str
@@ -71,14 +57,30 @@ class View:
     baseline: Baseline | None
     incident: Incident | None
     evidence: IncidentEvidence
+    verdict: Verdict | None
+    """The latest that tells about it; its channels are those of ``groups``."""
     transitions: tuple[Transition, ...]
-    steps: tuple[tuple[str, str], ...]
-    failing: tuple[Run, ...]
+    sure: tuple[str, ...]
+    """How sure the alarm is, in sentences; empty without an incident."""
+    failures: Failures | None
+    """Of an availability incident, or of one of the watch itself that is about a target."""
+    marks: tuple[Mark, ...]
+    """What happened when; empty without an incident."""
     plot: EvidencePlot | None
     groups: tuple[Group, ...]
     affected: Table | None
     pairs: tuple[Pair, ...]
-    footer: Footer | None
+    cost: Cost | None
+
+    @property
+    def name(self) -> str:
+        """The target's."""
+        return self.target.name
+
+    @property
+    def heading(self) -> str:
+        """What tells it from the other sections of a report."""
+        return f"{self.name} ({self.incident.kind.value})" if self.incident else self.name
 
 
 def gather(store: Store, target: Target, incident: Incident | None) -> View:
@@ -109,7 +111,7 @@ def gather(store: Store, target: Target, incident: Incident | None) -> View:
     axis = _axis(rows, verdicts)
     evidence = IncidentEvidence.from_json(incident.evidence if incident else {})
     transitions = tuple(store.transitions(incident.id)) if incident else ()
-    is_about_replies = incident is None or incident.kind is not Kind.AVAILABILITY
+    is_about_replies = incident is None or incident.kind not in {Kind.AVAILABILITY, Kind.WATCH_ITSELF}
     affected = table(verdict, kind) if verdict and is_about_replies else None
     is_intermittent = bool(evidence.kind_of_change) and evidence.kind_of_change[0].kind == KindOfChange.INTERMITTENT
     shown_pairs = (
@@ -124,6 +126,7 @@ def gather(store: Store, target: Target, incident: Incident | None) -> View:
         state = latest.state.value if latest else "no verdict yet"
         open_incidents = store.incidents(target=target.name, open_only=True)
         sentences = words.about_target(target, baseline, latest, open_incidents)
+    alarm = next((v for v in verdicts if v.at == alarm_at), None)
     return View(
         title=words.title(target, incident, evidence),
         subtitle=words.subtitle(target, incident, evidence),
@@ -135,16 +138,20 @@ def gather(store: Store, target: Target, incident: Incident | None) -> View:
         baseline=baseline,
         incident=incident,
         evidence=evidence,
+        verdict=verdict,
         transitions=transitions,
-        steps=tuple(words.steps(incident)) if incident and incident.is_open else (),
-        failing=() if is_about_replies else _failing(runs, window),
+        sure=tuple(how_sure(incident, evidence, alarm, budget=evidence.alarm_budget or target.alarm_budget))
+        if incident
+        else (),
+        failures=None if is_about_replies else failures(store, runs, window),
+        marks=_marks(store, target, incident, transitions, axis) if incident and axis else (),
         plot=evidence_plot(axis, shown, rows, kind, onset_at=window.onset_at, alarm_at=alarm_at) if axis else None,
         groups=_groups(axis, rows, verdicts, verdict, kind=kind, window=window)
         if axis and verdict and is_about_replies
         else (),
         affected=affected,
         pairs=shown_pairs,
-        footer=_footer(runs),
+        cost=cost(runs, window),
     )
 
 
@@ -203,21 +210,15 @@ def _groups(
     return tuple(group for group in groups if group.plots)
 
 
-def _failing(runs: Sequence[Run], window: Window) -> tuple[Run, ...]:
-    """The latest runs that could not be judged, newest first."""
-    failing = [r for r in runs if r.n_failed and r.failure_share > MAX_FAILURE_SHARE and window.holds(r.scheduled_at)]
-    return tuple(reversed(failing[-MAX_FAILING:]))
-
-
-def _footer(runs: Sequence[Run]) -> Footer | None:
-    if not runs:
-        return None
-    costs = [run.cost_usd for run in runs if run.cost_usd is not None]
-    return Footer(
-        n_runs=len(runs),
-        n_requests=sum(run.n_ok + run.n_failed for run in runs),
-        n_failed=sum(run.n_failed for run in runs),
-        cost_usd=sum(costs) if costs else None,
-        first_at=runs[0].scheduled_at,
-        last_at=runs[-1].scheduled_at,
+def _marks(
+    store: Store, target: Target, incident: Incident, transitions: Sequence[Transition], axis: Axis
+) -> tuple[Mark, ...]:
+    others = [i for i in store.incidents(target=target.name) if axis.start <= i.opened_at <= axis.end]
+    found = moments(
+        incident,
+        transitions,
+        baselines=store.baselines(target.name),
+        others=others,
+        harness=store.harness_changes(since=axis.start, until=axis.end),
     )
+    return marks(found, axis)

@@ -31,6 +31,7 @@ KINDS = {
     Kind.PERFORMANCE: "Performance",
     Kind.AVAILABILITY: "Availability",
     Kind.TRIPWIRE: "Tripwire",
+    Kind.WATCH_ITSELF: "The watch itself",
 }
 
 
@@ -38,12 +39,14 @@ def title(target: Target, incident: Incident | None, evidence: IncidentEvidence)
     """The page's heading: the kind of change where one was borne out, else that something changed."""
     if incident is None:
         return target.name
+    if incident.kind is Kind.WATCH_ITSELF and evidence.headline:
+        return evidence.headline.rstrip(".")
     return told(evidence) or subtitle(target, incident, evidence)
 
 
 def subtitle(target: Target, incident: Incident | None, evidence: IncidentEvidence) -> str:
     """Which target, what about it, since when; empty without an incident."""
-    if incident is None:
+    if incident is None or incident.kind is Kind.WATCH_ITSELF:
         return ""
     return headline(incident.kind, target.name, onset_at=incident.onset_at, n_runs=None, channels=evidence.channels)
 
@@ -108,16 +111,29 @@ def verdict_on(found: KindEvidence) -> str:
     return f"{'within calibration' if _is_quiet(found) else 'no alarm yet'}, {figures}"
 
 
-def steps(incident: Incident) -> list[tuple[str, str]]:
-    """What a person can do now: (command, what it means)."""
-    acknowledge = (f"driftwatch incidents ack {incident.id} --reason …", "you are on it; it stays open")
-    by_kind = (
-        (f"driftwatch doctor {incident.target}", "ask the endpoint once and hear what is wrong")
-        if incident.kind is Kind.AVAILABILITY
-        else (f"driftwatch rebaseline {incident.target} --reason …", "accept the new behaviour; can be undone")
-    )
-    resolve = (f"driftwatch incidents resolve {incident.id} --reason …", "close it by hand")
-    return [*([acknowledge] if incident.state is IncidentState.OPEN else []), by_kind, resolve]
+def steps(members: Sequence[Incident], evidence: IncidentEvidence) -> list[tuple[str, str]]:
+    """What a person can do now about an incident and its group: (command, what it means).
+
+    Args:
+        members: the group, the leading incident first.
+        evidence: of the leading incident.
+    """
+    lead, still_open = members[0], [member for member in members if member.is_open]
+    if not still_open:
+        return []
+    found = [(step.command, step.meaning) for step in evidence.steps]
+    if any(member.state is IncidentState.OPEN for member in still_open):
+        found.append((f"driftwatch ack {lead.id} --reason …", "you are on it; it stays open"))
+    for member in still_open:
+        if member.kind is Kind.AVAILABILITY:
+            found.append((f"driftwatch doctor {member.target}", "ask the endpoint once and hear what is wrong"))
+        elif member.kind is not Kind.WATCH_ITSELF:
+            command = f"driftwatch rebaseline {member.target} --reason …"
+            found.append((command, "accept the new behaviour; can be undone"))
+    if lead.kind is not Kind.WATCH_ITSELF:
+        command = f"driftwatch report {lead.id} --bundle incident-{lead.id}.zip"
+        found.append((command, "the evidence for the provider's support desk, without what is private"))
+    return [*found, (f"driftwatch incidents resolve {lead.id} --reason …", "close it by hand")]
 
 
 def _standing(latest: Verdict) -> str:
@@ -136,6 +152,11 @@ def _what(incident: Incident, verdict: Verdict | None) -> str:
             f"More than {100 * MAX_FAILURE_SHARE:.0f} % of the requests failed in one run after another, so none of "
             "them could be judged. This is not drift: while it lasts, driftwatch cannot tell whether behaviour has "
             "changed."
+        )
+    if incident.kind is Kind.WATCH_ITSELF:
+        return (
+            "This is about driftwatch itself, not about what an endpoint answers: until it is mended, a change may be "
+            "missed."
         )
     if incident.kind is Kind.TRIPWIRE:
         return "The endpoint reports something of itself that it had never reported since the baseline was begun."

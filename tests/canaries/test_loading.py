@@ -235,3 +235,30 @@ def test_repeats_and_anchors_are_the_suites_unless_the_canary_has_its_own():
 def test_a_suite_that_says_nothing_of_them_leaves_them_to_target_and_baseline():
     canary = canary_of(SHORT)
     assert (canary.repeats, canary.anchors) == (None, None)
+
+
+# ---------------------------------------------------------------- what stays in the team
+
+PRIVATE = """
+suite: internal
+{suite}
+canaries:
+  - {{id: plain, reason: r, prompt: p}}
+  - {{id: own, reason: r, prompt: p, private: true}}
+  - {{id: shown, reason: r, prompt: p, private: false}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("suite", "private"),
+    [("", [False, True, False]), ("private: true", [True, True, False]), ("private: false", [False, True, False])],
+)
+def test_a_canary_is_as_private_as_its_suite_unless_it_says_otherwise(suite, private):
+    canaries = parse_suite(PRIVATE.format(suite=suite), "suite.yaml").canaries
+    assert [canary.is_private for canary in canaries] == private
+
+
+def test_saying_that_a_canary_is_private_starts_no_new_baseline():
+    before, after = (parse_suite(PRIVATE.format(suite=said), "suite.yaml").canaries for said in ("", "private: true"))
+    assert [canary.content_hash for canary in before] == [canary.content_hash for canary in after]
+    assert len({canary.content_hash for canary in before}) == 1

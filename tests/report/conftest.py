@@ -19,7 +19,7 @@ from driftwatch.domain import Canary, Check, Incident, Kind, Message, Target, Ve
 from driftwatch.pipeline import Line, Pipeline
 from driftwatch.providers import PROVIDERS, Connection
 from driftwatch.replay import Gate
-from driftwatch.report import render
+from driftwatch.report import Report, about_incident, about_target, page
 from driftwatch.store import Store
 from driftwatch.usage import Price
 
@@ -133,7 +133,13 @@ class World:
         return incident
 
     def page(self, incident: Incident | None = None) -> str:
-        return render(self.store, self.target, incident, at=self.slot(self.n_runs))
+        return page(self.report(incident))
+
+    def report(self, incident: Incident | None = None) -> Report:
+        at = self.slot(self.n_runs)
+        if incident is None:
+            return about_target(self.store, self.target, at=at)
+        return about_incident(self.store, {self.target.name: self.target}, incident, at=at)
 
 
 def make_script(
@@ -205,6 +211,22 @@ def longer() -> Mapping[str, list[str]]:
     return LONGER
 
 
+@pytest.fixture(scope="session")
+def build_world(quiet_file: Path) -> Callable[..., World]:
+    """``build_world(directory, after, **persona)``: a drifted world made of the quiet one; close its store."""
+
+    def build(directory: Path, after: Mapping[str, list[str]], **persona) -> World:
+        shutil.copy(quiet_file, directory / DATABASE)
+        world = World(path=directory, target=make_target(), script=make_script())
+        world.n_runs = N_QUIET
+        world.script = make_script(after, change_at=world.slot(N_QUIET), **persona)
+        with capture_logs():
+            world.run(6)
+        return world
+
+    return build
+
+
 @pytest.fixture
 def drifted(make_world) -> World:
     """A behaviour incident that is open, its change right after the quiet runs."""
@@ -219,7 +241,7 @@ def drifted(make_world) -> World:
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "circle", "line", "path", "rect"}
 """Elements without an end; of SVG only those this page draws with, which it closes with ``/>``."""
-BLOCKS = {"p", "div", "dl", "ul", "table", "section", "header", "footer", "h1", "h2", "h3", "pre"}
+BLOCKS = {"p", "div", "dl", "ul", "table", "section", "header", "footer", "h1", "h2", "h3", "h4", "pre"}
 
 
 @dataclass
@@ -314,11 +336,14 @@ def assert_self_contained(page: Page) -> None:
     """Nothing runs, nothing is loaded, nothing is left out of sight."""
     assert {tag for tag, _ in page.tags} <= {
         *("html", "head", "meta", "title", "style", "body", "header", "footer", "section", "div", "span"),
-        *("h1", "h2", "h3", "p", "ul", "li", "dl", "dt", "dd", "strong", "code", "pre", "del", "ins"),
-        *("table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "line", "path", "circle", "text"),
+        *("h1", "h2", "h3", "h4", "p", "ul", "li", "dl", "dt", "dd", "strong", "code", "pre", "del", "ins"),
+        *("table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "line", "path", "circle", "text", "g"),
+        *("details", "summary", "ol", "b", "a"),
     }
     for tag, attributes in page.tags:
         assert not {name for name in attributes if name.startswith("on")}, f"<{tag}> reacts"
+        if tag == "a":
+            assert re.fullmatch(r"#part-\d+", attributes.pop("href") or ""), "a link leads elsewhere"
         assert not {"href", "src", "srcset", "action", "data", "xlink:href"} & set(attributes), f"<{tag}> loads"
     styles = " ".join(page.inside("style")) + " ".join(a.get("style") or "" for _, a in page.tags)
     assert "url(" not in styles

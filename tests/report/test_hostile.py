@@ -9,7 +9,7 @@ import pytest
 
 from driftwatch.alert import incidents
 from driftwatch.domain import Message
-from driftwatch.report import LONGEST
+from driftwatch.report.page import LONGEST
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -94,7 +94,6 @@ def test_a_hostile_error_is_text(make_world, read, script):
     incident = replace(incident, evidence={**incident.evidence, **evil})
     page = read(world.page(incident))
     assert "<script>1</script>⟨U+0000⟩" in page.text
-    assert "<b>: 3" in page.text
     assert "<i>⟨U+202E⟩" in page.text
 
 
@@ -113,6 +112,6 @@ def test_a_hostile_prompt_reason_owner_and_address_are_text(drifted, read):
 
 def test_a_person_who_writes_hostile_reasons_is_quoted(drifted, read):
     evil = "</td></table><script>1</script>"
-    step = incidents.acknowledge(drifted.incident(), author=evil, reason=evil, at=drifted.slot(60))
-    drifted.store.commit_judgement(None, [step], at=drifted.slot(60))
+    steps = incidents.acknowledge([drifted.incident()], author=evil, reason=evil, at=drifted.slot(60))
+    drifted.store.commit_judgement(None, steps, at=drifted.slot(60))
     assert read(drifted.page(drifted.incident())).text.count(evil) == 4

@@ -28,7 +28,8 @@ def test_a_behaviour_page_says_what_where_and_since_when(drifted, read):
     assert "support behaves differently since Tue 10 Mar 06:00 UTC Figures: on 4 of 4 canaries replies lie" in page.text
     assert page.text.count("JSON: 100 % → 0 %") == 1
     assert "JSON replies are broken" not in page.text, "what changed tells it below"
-    assert "moved beyond chance" not in page.text, "the heading tells on how many canaries it shows"
+    told = page.html.split("<h2>What changed</h2>")[1].split("<h2>")[0]
+    assert "moved beyond chance" not in told, "the heading tells on how many canaries it shows"
     (lead,) = re.findall(r'class="lead">(.*?)</p>', page.html)
     assert re.fullmatch(
         r"The same requests to the same model name get replies unlike the accepted ones\. "
@@ -36,11 +37,18 @@ def test_a_behaviour_page_says_what_where_and_since_when(drifted, read):
         lead,
     )
     assert page.sections() == [
-        *("What changed", "Before and after", "Evidence over time", "Channels", "Affected canaries"),
-        *("What has been done", "Next"),
+        *(
+            "Where it comes from",
+            "What changed",
+            "Evidence over time",
+            "Before and after",
+            "How sure this is",
+            "Channels",
+        ),
+        *("Affected canaries", "What was told and done", "Next"),
     ]
-    assert "incident 1 · behaviour · open" in page.text
-    assert "The alarm is set from the alarm budget: one false alarm a year." in page.text
+    assert "incident 1 · behaviour · open critical" in page.text
+    assert "The alarm A is set from the alarm budget: one false alarm a year." in page.text
 
 
 def test_every_figure_can_be_found_in_the_store(drifted, read):
@@ -51,19 +59,22 @@ def test_every_figure_can_be_found_in_the_store(drifted, read):
     assert (len(runs), n_requests) == (drifted.n_runs, len(completions))
     cost = sum(run.cost_usd for run in runs)
     assert f"{len(runs)} runs and {n_requests:,} requests from 2 Mar 2026 to 13 Mar 2026, 0 failed" in page.text
-    assert f"about ${cost:,.2f} by list price" in page.text
+    n_tokens, n_sent = sum(run.n_tokens for run in runs), sum(run.n_requests for run in runs)
+    spent = f"in total {len(runs)} runs, {n_sent:,} requests, {n_tokens:,} tokens, about ${cost:,.2f}, by list price"
+    assert spent in page.text
     verdict = store.latest_verdict("support")
     for channel in verdict.channels:
         if channel.kind is Kind.BEHAVIOUR:
             share = f"{100 * channel.share:.0f} %" if channel.share >= 0.01 else "under 1 %"
-            moved = f"{channel.calibration_mean:.2f} → {channel.since_onset_mean:.2f} · {share} of the evidence"
+            usual = f"{channel.calibration_mean:.2f} ({channel.calibration_low:.2f}–{channel.calibration_high:.2f})"
+            moved = f"{usual} → {channel.since_onset_mean:.2f} · {share} of the evidence"
             assert moved in page.text
     found = verdict.kind(Kind.BEHAVIOUR)
     assert f"over {found.runs_since_onset} runs" in page.text
     alarm = next(v for v in store.verdicts("support", newest_first=False) if v.state is State.DRIFTED)
     assert incident.opened_at == alarm.at
     assert f"{incident.opened_at:%H:%M} UTC" in page.text
-    assert f"the bar is {found.threshold:,.0f}" in page.text
+    assert f"the bar is A = {found.threshold:,.0f}" in page.text
 
 
 def test_the_replies_shown_are_stored_completions(drifted, read):
@@ -142,11 +153,11 @@ def test_a_page_says_when_speed_or_length_changed_as_well(make_world, read, scri
 
 
 def test_an_acknowledged_incident_names_who_is_on_it(drifted, read):
-    step = incidents.acknowledge(drifted.incident(), author="ana", reason="asked the vendor", at=drifted.slot(50))
-    drifted.store.commit_judgement(None, [step], at=drifted.slot(50))
+    steps = incidents.acknowledge([drifted.incident()], author="ana", reason="asked the vendor", at=drifted.slot(50))
+    drifted.store.commit_judgement(None, steps, at=drifted.slot(50))
     page = read(drifted.page(drifted.incident()))
     assert "ana has been on it since Sat 14 Mar 12:00 UTC: asked the vendor." in page.text
-    assert "incidents ack" not in page.text
+    assert "driftwatch ack" not in page.text
     assert "incidents resolve 1" in page.text
 
 
@@ -170,8 +181,8 @@ def test_a_page_after_the_change_was_accepted_still_shows_the_old_baseline(drift
 
 def test_what_came_after_an_incident_is_not_drawn_as_part_of_it(drifted):
     until = drifted.slot(drifted.n_runs - 5)
-    step = incidents.resolve(drifted.incident(), author="ana", reason="known", at=until, receivers=())
-    drifted.store.commit_judgement(None, [step], at=until)
+    steps = incidents.resolve([drifted.incident()], author="ana", reason="known", at=until)
+    drifted.store.commit_judgement(None, steps, at=until)
     incident = drifted.incident()
     view = gather(drifted.store, drifted.target, incident)
     since = view.groups[0].plots[0].since_onset
@@ -202,7 +213,7 @@ def test_a_performance_page_says_that_the_replies_are_as_accepted(make_world, re
     assert "What the replies say is as accepted; how fast they come or how long they are is not." in page.text
     assert "It shows most in latency" in page.text
     assert page.inside("h3") == ["Performance", "Behaviour"]
-    assert "Evidence that the performance has changed" in page.text
+    assert "Evidence M that the performance has changed" in page.text
     assert "Before and after" not in page.sections()
 
 
@@ -225,12 +236,15 @@ def test_an_availability_page_tells_the_failures_and_no_drift(make_world, read, 
     assert "This is not drift" in page.text
     assert "More than 20 % of the requests failed" in page.text
     assert page.sections() == [
-        *("How the requests failed", "Runs without a verdict", "Evidence over time", "What has been done", "Next")
+        *("Where it comes from", "How the requests failed", "Last errors", "Evidence over time", "How sure this is"),
+        *("What was told and done", "Next"),
     ]
-    header, *rows = page.rows("Runs without a verdict")
+    header, *rows = page.rows("How the requests failed")
     failing = [run for run in world.store.runs("support", newest_first=True) if run.n_failed]
-    assert header == ["Scheduled", "Failed", "Answered"]
-    assert [row[1:] for row in rows] == [[str(run.n_failed), str(run.n_ok)] for run in failing]
+    assert header == ["Run", "unavailable", "answered", ""]
+    assert [row[1:3] for row in rows] == [[str(run.n_failed), str(run.n_ok)] for run in failing]
+    error, *_ = page.rows("Last errors")[1:]
+    assert "unavailable: the script says: unavailable" in error[1]
     assert f"{sum(run.n_failed for run in failing)} failed" in page.text
     assert gather(world.store, world.target, incident).plot.gaps.startswith("M")
     assert "driftwatch doctor support" in page.text
@@ -245,8 +259,8 @@ def test_an_endpoint_that_never_answered_has_a_page(make_world, read, script):
     assert "Evidence over time" not in page.sections()
     assert "How the requests failed" in page.sections()
     assert "list price" not in page.text
-    failing = world.store.runs("support", limit=3)
-    assert f"unavailable: {sum(run.n_failed for run in failing)}" in page.text
+    failing = world.store.runs("support")
+    assert f"{sum(run.n_failed for run in failing)} failed in these runs" in page.text
 
 
 def test_lines_break_where_runs_have_no_verdict(make_world, read, script):
@@ -325,7 +339,7 @@ def test_the_present_state_of_a_drifted_target_points_to_its_incident(drifted, r
     [
         (None, None),
         (Price(input_usd=0.0, output_usd=0.0, source="config"), None),
-        (Price(input_usd=0.001, output_usd=0.001, source="config"), "under $0.01 by list price"),
+        (Price(input_usd=0.001, output_usd=0.001, source="config"), "under $0.01, by list price"),
         (Price(input_usd=1e3, output_usd=1e5, source="config"), "about $"),
     ],
 )
@@ -354,7 +368,7 @@ def test_requests_that_failed_singly_are_not_shown_as_replies(make_world, script
     world.script = script(change_at=at, faults=(fault,))
     world.run(8)
     view = gather(world.store, world.target, world.incident())
-    assert view.footer.n_failed > 0
+    assert view.cost.n_failed > 0
     assert all("".join(piece.text for piece in pair.after) for pair in view.pairs)
 
 
