@@ -12,6 +12,7 @@ import structlog
 from driftwatch.alert.incidents import DRIFTWATCH
 from driftwatch.domain import Baseline, BaselineState, Canary, Outcome, Purpose, Run, RunState, State, Target, Verdict
 from driftwatch.judgement import MAX_FAILURE_SHARE, failures_of, unwatched
+from driftwatch.rebaseline import expire
 from driftwatch.store import Store
 from driftwatch.usage import is_stopped
 
@@ -158,8 +159,9 @@ def waiting(
 def baseline_for(store: Store, target: Target, key: str, at: datetime) -> Baseline:
     """The baseline that a target is compared to, begun anew when the question itself has changed.
 
-    A question that has been asked before gets its own baseline back: a configuration that was edited and set right
-    again, or that two processes know in different versions, costs no second calibration.
+    An acceptance that was made for a while and is over gives way to the baseline that it replaced. A question that
+    has been asked before gets its own baseline back: a configuration that was edited and set right again, or that two
+    processes know in different versions, costs no second calibration.
 
     Args:
         store: holds the baselines.
@@ -167,6 +169,11 @@ def baseline_for(store: Store, target: Target, key: str, at: datetime) -> Baseli
         key: what makes two scores of the target comparable, see ``rebaseline.series_key``.
         at: when a new one begins.
     """
+    return expire(store, target, _asked(store, target, key, at), at)
+
+
+def _asked(store: Store, target: Target, key: str, at: datetime) -> Baseline:
+    """The baseline of the question that is asked now."""
     current = store.current_baseline(target.name)
     if current is not None and current.series_key == key:
         return current

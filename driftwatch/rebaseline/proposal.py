@@ -1,4 +1,4 @@
-"""Accepting new behaviour: a person's decision, made from what was stored since the change began."""
+"""What would be accepted: read from the runs since a change began and measured, and nothing written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from datetime import datetime
 
 import numpy as np
 
-from driftwatch.alert import incidents
 from driftwatch.creep import Creep, creep
-from driftwatch.domain import Baseline, Completion, Incident, Kind, Purpose, Score, SeriesRow, Target, content_hash
+from driftwatch.domain import (
+    Baseline,
+    Completion,
+    Incident,
+    Kind,
+    Purpose,
+    Score,
+    SeriesRow,
+    Target,
+    content_hash,
+)
 from driftwatch.errors import BaselineMissing, UsageError
 from driftwatch.score import CHANNELS, SCORING_VERSION, Embedder, Reference, combine, score
 from driftwatch.store import Store
@@ -24,47 +33,68 @@ MINIMUM_FOR_CANARIES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
-    """What was accepted, and what is still missing before the watch is armed again."""
+class Proposal:
+    """A baseline that a person could accept now."""
 
-    baseline: Baseline
-    resolved: tuple[Incident, ...]
-    n_anchor_runs: int
-    n_calibration: int
-    creep: Creep | None
-    """How far the accepted behaviour is from the first that was ever accepted; None when nothing was before."""
+    target: Target
+    current: Baseline
+    """What would be replaced."""
+    measured: Baseline
+    """What the runs since the change were measured against; ``current`` unless that has no run yet."""
+    since: datetime | None
+    """When the accepted behaviour began; None where nothing stored is accepted."""
+    canary_ids: tuple[str, ...] = ()
+    """Whose new behaviour is accepted; empty: the whole target's."""
+    incidents: tuple[Incident, ...] = ()
+    """Open ones that it would resolve."""
+    rows: tuple[SeriesRow, ...] = ()
+    """The runs since then whose replies are kept, oldest first, with their scores against ``measured``."""
+    replies: Mapping[int, Sequence[Completion]]
+    """Run id → its good replies."""
+    anchors: Mapping[str, Sequence[Completion]]
+    """Canary id → the replies that later ones would be compared to."""
+    n_anchor_runs: int = 0
+    """The first of ``rows``, which give the anchors."""
+    fresh: Mapping[int, tuple[Score, ...]]
+    """The others → their scores against the new anchors."""
+    calibration: Mapping[int, tuple[Score, ...]]
+    """Run id → scores of the calibration runs there would be."""
+    calibration_wanted: int
+    creep: Creep | None = None
+    """How far it is from the first behaviour that was ever accepted; None when nothing was before."""
 
     @property
     def missing_runs(self) -> int:
-        """Calibration runs still to be collected, 0 when the watch is armed."""
-        return max(0, self.baseline.calibration_wanted - self.n_calibration)
+        """Calibration runs that would still be to be collected, 0 when the watch would be armed at once."""
+        return max(0, self.calibration_wanted - len(self.calibration))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Ids of canaries with too few anchors to be watched, once no more anchors are collected."""
+        few = (c for c in self.target.canaries if len(self.anchors.get(c.id, ())) < self.current.least_anchors(c))
+        return tuple(canary.id for canary in few) if self.calibration else ()
 
 
-def accept(
+def propose(
     store: Store,
     target: Target,
     embedder: Embedder | None,
     *,
-    canary_ids: Sequence[str],
-    since: datetime | None,
-    author: str,
-    reason: str,
-    at: datetime,
-) -> Acceptance:
-    """Make what was served since a change began the new baseline.
+    canary_ids: Sequence[str] = (),
+    since: datetime | None = None,
+    collect: bool = False,
+) -> Proposal:
+    """Work out what an acceptance would make the new baseline.
 
     The earliest runs since then become anchors, the later ones calibration runs: the two share no completion.
 
     Args:
-        store: read and measured from first, then written in a few short transactions. A crash between them leaves a
-            baseline that collects what is missing; accepting again starts from the same runs.
+        store: read only.
         target: the target.
         embedder: the one the target's scores are made with.
-        canary_ids: accept only these canaries' new behaviour; all when empty.
+        canary_ids: accept only these canaries' new behaviour; all when empty, and when all are named.
         since: when the accepted behaviour began; the open incident's onset when None.
-        author: who accepts.
-        reason: why.
-        at: when.
+        collect: accept what the next runs will bring, nothing stored.
 
     Raises:
         BaselineMissing: the target has no baseline that could be replaced.
@@ -79,7 +109,23 @@ def accept(
             "behaviour to accept; the next run begins a new baseline by itself"
         )
     measured = _measured(store, current)
-    begun = since or _onset(store, target, measured)
+    standing = incidents_of(store, target.name)
+    if collect:
+        return Proposal(
+            target=target,
+            current=current,
+            measured=measured,
+            since=None,
+            incidents=standing,
+            replies={},
+            anchors={},
+            fresh={},
+            calibration={},
+            calibration_wanted=max(MINIMUM_RUNS, target.calibration_wanted),
+        )
+    if {canary.id for canary in target.canaries} <= set(canary_ids):
+        canary_ids = ()
+    begun = since or _onset(standing, target, measured)
     rows = [row for row in store.series(measured.id) if row.scheduled_at >= begun]
     if canary_ids:
         rows = [row for row in rows if row.purpose is Purpose.WATCH]
@@ -87,7 +133,8 @@ def accept(
     rows = [row for row in rows if row.run_id in stored]
     if not rows:
         raise UsageError(
-            f"{target.name}: no run since {begun:%Y-%m-%d %H:%M} UTC has been measured and kept; wait for one"
+            f"{target.name}: no run since {begun:%Y-%m-%d %H:%M} UTC has been measured and kept; wait for one, "
+            f"or begin anew with the next runs: `driftwatch rebaseline {target.name} --collect --reason …`"
         )
     anchors, used = _new_anchors(target, [stored[row.run_id] for row in rows], current)
     rest = rows[used:]
@@ -96,88 +143,39 @@ def accept(
         kept = store.anchors(measured.id)
         anchors = {c.id: anchors[c.id] if c.id in canary_ids else kept.get(c.id, []) for c in target.canaries}
     reference = _reference(target, anchors, current, embedder)
-    by_run = {row.run_id: score(reference, stored[row.run_id]) for row in rest}
-    wanted = min(measured.calibration_wanted, max(MINIMUM_RUNS, len(rest)))
+    fresh = {row.run_id: score(reference, stored[row.run_id]) for row in rest}
+    calibration, wanted = fresh, min(measured.calibration_wanted, max(MINIMUM_RUNS, len(rest)))
     if canary_ids:
-        by_run = _draw(store, reference, measured, fresh=list(by_run.values()), canary_ids=canary_ids)
-        wanted = len(by_run)
-    crept = creep(store, target, embedder, series_key=current.series_key, anchors=anchors)
-    created = store.start_baseline(
-        target=target.name,
-        series_key=current.series_key,
-        author=author,
-        reason=reason,
-        at=at,
-        anchors_wanted=current.anchors_wanted,
-        calibration_wanted=wanted,
-        parent_id=measured.id,
-    )
-    store.accept_anchors(created.id, [c.id for accepted in anchors.values() for c in accepted if c.id is not None])
-    store.record_scores(created.id, by_run)
-    store.set_members(created.id, list(by_run), Purpose.CALIBRATION)
-    if len(by_run) >= wanted:
-        store.activate_baseline(created.id, at=at)
-    steps = incidents.superseded(
-        store.incidents(target=target.name, open_only=True),
-        baseline=created,
-        author=author,
-        reason=_with_creep(reason, crept),
-        at=at,
-        receivers=target.receivers,
-    )
-    resolved = store.commit_judgement(None, steps, at=at)
-    return Acceptance(
-        baseline=store.current_baseline(target.name) or created,
-        resolved=tuple(resolved),
+        calibration = _draw(store, reference, measured, fresh=list(fresh.values()), canary_ids=canary_ids)
+        wanted = len(calibration)
+    return Proposal(
+        target=target,
+        current=current,
+        measured=measured,
+        since=begun,
+        canary_ids=tuple(canary_ids),
+        incidents=standing,
+        rows=tuple(rows),
+        replies=stored,
+        anchors=anchors,
         n_anchor_runs=used,
-        n_calibration=len(by_run),
-        creep=crept,
+        fresh=fresh,
+        calibration=calibration,
+        calibration_wanted=wanted,
+        creep=creep(store, target, embedder, series_key=current.series_key, anchors=anchors),
     )
 
 
-def undo(store: Store, target: Target, *, author: str, reason: str, at: datetime) -> Baseline:
-    """Put the baseline back that the current one replaced; what was found against the current one is closed.
-
-    Drift that stands against the restored baseline opens an incident again with the next run.
-
-    Raises:
-        UsageError: there is none, or it belongs to another question.
-    """
-    current = store.current_baseline(target.name)
-    if current is None or current.parent_id is None:
-        raise UsageError(f"{target.name}: the current baseline replaced none, so there is nothing to undo")
-    parent = next(baseline for baseline in store.baselines(target.name) if baseline.id == current.parent_id)
-    if parent.series_key != current.series_key:
-        raise UsageError(
-            f"{target.name}: the baseline before this one was made when the target or its canaries were others; "
-            "configure them as they were, and it comes back by itself"
-        )
-    restored = store.restore_baseline(parent.id, author=author, reason=reason, at=at)
-    steps = [
-        incidents.resolve(
-            incident,
-            author=author,
-            reason=f"baseline {current.id}, which it was found against, was taken back: {reason}",
-            at=at,
-            receivers=target.receivers,
-        )
-        for incident in store.incidents(target=target.name, open_only=True)
-        if incident.baseline_id == current.id and incident.kind is not Kind.AVAILABILITY
-    ]
-    store.commit_judgement(None, steps, at=at)
-    return restored
+def incidents_of(store: Store, target: str) -> tuple[Incident, ...]:
+    """The open incidents of a target that are about what a baseline says, newest first; an outage is not."""
+    found = store.incidents(target=target, open_only=True)
+    return tuple(incident for incident in found if incident.kind not in {Kind.AVAILABILITY, Kind.WATCH_ITSELF})
 
 
 def series_key(target: Target, embedder: Embedder | None) -> str:
     """What makes two scores of a target comparable: who is asked what, how it is measured, by which embedder."""
     revision = embedder.revision if embedder else None
     return content_hash([target.definition_hash, target.suite_hash, SCORING_VERSION, sorted(CHANNELS), revision])
-
-
-def _with_creep(reason: str, crept: Creep | None) -> str:
-    """Receivers hear when many acceptances have added up; after a single one the incident has told them itself."""
-    is_news = crept is not None and crept.n_between and any(channel.is_far for channel in crept.channels)
-    return f"{reason.rstrip('.')}; {crept.in_words()}" if crept is not None and is_news else reason
 
 
 def _measured(store: Store, current: Baseline) -> Baseline:
@@ -194,12 +192,8 @@ def _measured(store: Store, current: Baseline) -> Baseline:
     return current
 
 
-def _onset(store: Store, target: Target, measured: Baseline) -> datetime:
-    found = [
-        incident
-        for incident in store.incidents(target=target.name, open_only=True)
-        if incident.kind is not Kind.AVAILABILITY and incident.baseline_id == measured.id
-    ]
+def _onset(standing: Sequence[Incident], target: Target, measured: Baseline) -> datetime:
+    found = [incident for incident in standing if incident.baseline_id == measured.id]
     if not found:
         raise UsageError(
             f"{target.name} has no open incident that says since when it has changed; write --since 2026-03-16T09:00Z"
