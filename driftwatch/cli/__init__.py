@@ -9,6 +9,7 @@ import typer
 
 from driftwatch import __version__
 from driftwatch.cli import (
+    alerts,
     backtest,
     baseline,
     canaries,
@@ -24,6 +25,7 @@ from driftwatch.cli import (
     rebaseline,
     report,
     serve,
+    silence,
     status,
     validate,
 )
@@ -55,6 +57,9 @@ app.command("report", rich_help_panel=LOOK)(report.report)
 app.command("compare", rich_help_panel=LOOK)(compare.compare)
 app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
 app.add_typer(incidents.app, name="incidents", rich_help_panel=ACT)
+app.command("ack", rich_help_panel=ACT)(incidents.ack)
+app.add_typer(silence.app, name="silence", rich_help_panel=ACT)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=ACT)
 app.command("rebaseline", rich_help_panel=ACT)(rebaseline.rebaseline)
 app.add_typer(canaries.app, name="canaries", rich_help_panel=ACT)
 app.add_typer(probes.app, name="probes", rich_help_panel=ACT)

@@ -48,6 +48,12 @@ def baseline(
         MINIMUM_RUNS, "--runs", min=MINIMUM_RUNS, help="Calibration runs to collect before the watch is armed."
     ),
     yes: bool = typer.Option(False, "--yes", "-y", help="Spend without asking."),
+    place: Path | None = typer.Option(
+        None, "--export", metavar="PATH", help="Ask nothing: write the baselines to this folder or .json file."
+    ),
+    with_private: bool = typer.Option(
+        False, "--with-private", help="With --export: write replies of canaries that their suite marks private too."
+    ),
 ) -> None:
     """Collect a baseline now: anchors, then calibration runs back to back. Interrupted, only the run under way is lost.
 
@@ -57,6 +63,17 @@ def baseline(
     settings = load_settings(config)
     start_logging("error", settings.log.format)
     names = pick_targets(settings, targets or ())
+    if with_private and place is None:
+        raise UsageError("--with-private is for --export; leave it out")
+
+    async def export(application: App) -> None:
+        from driftwatch.cli.baseline_file import write  # noqa: PLC0415 - slow import
+
+        write(application, names, place or Path(), with_private=with_private)
+
+    if place is not None:
+        with_app(settings, export)
+        return
 
     async def work(application: App) -> None:
         wanted = [target for target in application.targets if target.name in names]
@@ -67,6 +84,7 @@ def baseline(
         if not open_plans:
             return
         agree(reduce(add, (plan.estimate for plan in open_plans)), yes=yes)
+        application.begin((), application.clock.now())
         for plan in open_plans:
             await plan.collect()
 
@@ -96,13 +114,17 @@ class _Plan:
         if self.is_done:
             return (
                 f"{name}: the baseline is complete and armed (since {self._baseline.activated_at:%Y-%m-%d %H:%M} UTC); "
-                f"to replace it, `driftwatch rebaseline {name} --reason …`"
+                f"to replace it, `driftwatch rebaseline {name} --preview`{self._until()}"
             )
         return (
             f"{name}: {self._missing_in_words()}: {self.estimate.requests:,} requests, about "
             f"{self.estimate.input_tokens:,} tokens in and at most {self.estimate.output_tokens:,} out, "
             f"{dollars(self.estimate)}"
         )
+
+    def _until(self) -> str:
+        expires_at = self._baseline.expires_at
+        return f"; it was accepted until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
 
     def _missing_in_words(self) -> str:
         """Only what is missing, so that a command that goes on does not read as if it began."""

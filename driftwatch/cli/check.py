@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -10,12 +9,24 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from driftwatch.cli.context import CONFIG, console, load_settings, pick_targets, start_logging, with_app
+from driftwatch import __version__
+from driftwatch.cli.context import (
+    CONFIG,
+    console,
+    load_settings,
+    pick_targets,
+    start_logging,
+    unknown,
+    with_app,
+    write_text,
+)
+from driftwatch.cli.grades import CheckFormat, FailOn
+from driftwatch.errors import UsageError
 
 if TYPE_CHECKING:
     from driftwatch.app import App
-    from driftwatch.cli.standing import Standing
-    from driftwatch.spending import Pause
+    from driftwatch.cli.formats import Outcome
+
 
 OK, DRIFT, UNMEASURED = 0, 1, 3
 
@@ -31,39 +42,69 @@ def check(
     targets: list[str] = typer.Argument(None, help="Targets to look at, all when none is named.", show_default=False),
     config: Path | None = CONFIG,
     now: bool = typer.Option(False, "--now", help="Run even when nothing is due."),
-    output: Format = typer.Option(Format.TABLE, "--format", help="How to print."),
+    output: CheckFormat = typer.Option(CheckFormat.TABLE, "--format", help="How to print."),
+    write: list[str] = typer.Option(
+        None,
+        "--write",
+        metavar="FORMAT=FILE",
+        help="Write the same in another format too, e.g. junit=drift.xml; may be repeated.",
+        show_default=False,
+    ),
+    fail_on: FailOn = typer.Option(
+        FailOn.DRIFT, "--fail-on", help="From where on to leave with 1: also warnings, drift, of behaviour only, never."
+    ),
 ) -> None:
     """Do what is due once, for cron and CI. Exit code 0 ok, 1 drift or a tripwire that pages, 3 could not measure."""
+    from driftwatch.cli.checked import check_of, exit_code, of_the_watch  # noqa: PLC0415 - slow import
+    from driftwatch.cli.formats import FORMATS, Outcome  # noqa: PLC0415 - slow import
+
+    files = [_file(wanted) for wanted in write or ()]
     settings = load_settings(config)
     start_logging("warning", settings.log.format)
     names = pick_targets(settings, targets or ())
 
-    async def work(application: App) -> tuple[dict[str, Standing], set[str], dict[str, Pause]]:
+    async def work(application: App) -> Outcome:
         from driftwatch.cli.standing import standing  # noqa: PLC0415 - slow import
 
         await _wait_in_simulated_time(application, names)
         made = await application.run_due(names, now=now)
-        ran = {name for name, verdict in made.items() if verdict is not None}
-        return {name: standing(application.store, name) for name in names}, ran, application.paused()
+        paused = application.paused()
+        checks = [
+            check_of(
+                application.store,
+                name,
+                standing(application.store, name),
+                ran=made.get(name) is not None,
+                paused=paused[name].sentence if name in paused else None,
+                place=settings.place_of(("targets", name)),
+                model=settings.targets[name].model,
+            )
+            for name in names
+        ]
+        watch = of_the_watch(application.store)
+        return Outcome(at=application.clock.now(), checks=checks, watch=watch, version=__version__)
 
-    # Console receivers print on standard output, which belongs to the JSON when that is asked for.
-    standings, ran, paused = with_app(settings, work, write=_aside if output is Format.JSON else None)
-    if output is Format.JSON:
-        rows = [_row(name, found, ran=name in ran, pause=paused.get(name)) for name, found in standings.items()]
-        typer.echo(json.dumps(rows, indent=2))
+    # Console receivers print on standard output, which belongs to the document when one is asked for.
+    outcome = with_app(settings, work, write=None if output is CheckFormat.TABLE else _aside)
+    for name, file in files:
+        write_text(file, FORMATS[name](outcome))
+    if output is CheckFormat.TABLE:
+        _print(outcome)
     else:
-        _print(standings, ran, paused)
-    raise typer.Exit(exit_code(list(standings.values()), any_paused=bool(paused)))
+        typer.echo(FORMATS[output.value](outcome))
+    raise typer.Exit(exit_code(outcome.checks, fail_on, watch=outcome.watch))
 
 
-def exit_code(standings: Sequence[Standing], *, any_paused: bool = False) -> int:
-    """1 when any target drifted or tripped a wire that pages, else 3 when any is unmeasured or paused, else 0."""
-    if any(found.state is not None and found.state.value == "drifted" for found in standings):
-        return DRIFT
-    tripped = [wire for found in standings if found.verdict is not None for wire in found.verdict.tripwires]
-    if any(wire.level.value == "page" for wire in tripped):
-        return DRIFT
-    return OK if all(found.is_measured for found in standings) and not any_paused else UNMEASURED
+def _file(wanted: str) -> tuple[str, Path]:
+    """One ``--write``: the format and where to."""
+    from driftwatch.cli.formats import FORMATS  # noqa: PLC0415 - slow import
+
+    name, _, file = wanted.partition("=")
+    if name not in FORMATS:
+        raise UsageError(unknown("format", name, FORMATS))
+    if not file:
+        raise UsageError(f"--write {wanted} names no file; write --write {name}=FILE")
+    return name, Path(file)
 
 
 async def _wait_in_simulated_time(application: App, names: Sequence[str]) -> None:
@@ -89,25 +130,15 @@ def _aside(text: str) -> None:
     typer.echo(text, nl=False, err=True)
 
 
-def _row(name: str, found: Standing, *, ran: bool, pause: Pause | None) -> dict[str, object]:
-    return {
-        "target": name,
-        "ran": ran,
-        "state": found.state,
-        "measured": found.is_measured,
-        "reason": found.reason,
-        "at": found.verdict.at.isoformat() if found.verdict else None,
-        "paused": pause.sentence if pause else None,
-    }
-
-
-def _print(standings: dict[str, Standing], ran: set[str], paused: dict[str, Pause]) -> None:
+def _print(outcome: Outcome) -> None:
     from driftwatch.cli.style import badge, plain, table  # noqa: PLC0415 - slow import
 
     rows = table("target", "state", "this time", "why")
-    for name, found in standings.items():
-        if name in paused:
-            rows.add_row(name, badge(found.state), "paused", plain(f"{paused[name].sentence}; {found.reason}"))
+    for check in outcome.checks:
+        if check.paused is not None:
+            rows.add_row(check.target, badge(check.state), "paused", plain(f"{check.paused}; {check.reason}"))
         else:
-            rows.add_row(name, badge(found.state), "ran" if name in ran else "not due", plain(found.reason))
+            rows.add_row(check.target, badge(check.state), "ran" if check.ran else "not due", plain(check.reason))
     console().print(rows)
+    for found in outcome.watch:
+        console().print(f"the watch itself: {plain(found.headline)}")

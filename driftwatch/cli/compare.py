@@ -119,8 +119,8 @@ def _side(name: str, config: Path | None) -> Side:
 
 def _baseline(name: str, target_name: str, version: str, settings: Settings) -> Side:
     """The anchors of a baseline, with what the config says about their canaries where that is still the same."""
-    from driftwatch.app import build_targets  # noqa: PLC0415 - slow import
     from driftwatch.compare.sides import Side  # noqa: PLC0415 - slow import
+    from driftwatch.wiring import build_targets  # noqa: PLC0415 - slow import
 
     targets: dict[str, Target] = {target.name: target for target in build_targets(settings)}
     if target_name not in targets:

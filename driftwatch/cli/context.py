@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -154,6 +154,21 @@ def reason_for(decision: str, given: str) -> str:
     return given.strip()
 
 
+def write_text(file: Path, text: str) -> None:
+    """Write a file that the user named, with the folders above it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        # Making the folders of a path that leads through a file says that the file exists.
+        reason = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
+        raise UsageError(f"cannot write {file}: {reason}; name another file") from None
+
+
 def console(*, stderr: bool = False) -> Console:
     """A terminal to print to; no colour when the user or the pipe does not want it."""
     from rich.console import Console  # noqa: PLC0415 - slow import
@@ -200,10 +215,22 @@ def start_logging(level: str, style: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Patient()),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
+
+
+class _Patient:
+    """Standard error, which may be a file on a full disk: a log that cannot be written must not stop the watch."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def _leave(_logger: Any, _method: str, event: Any) -> Any:

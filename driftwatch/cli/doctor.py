@@ -91,7 +91,7 @@ def _unpaced(application: App) -> None:
 
 
 def _secrets(settings: Settings, names: list[str]) -> list[Finding]:
-    from driftwatch.config import missing_secrets  # noqa: PLC0415 - pydantic is slow to import
+    from driftwatch.config import missing_secrets, secrets_of  # noqa: PLC0415 - pydantic is slow to import
 
     wrong = [
         Finding(about=missing.about, code=MISCONFIGURED, sentence=missing.sentence)
@@ -104,8 +104,17 @@ def _secrets(settings: Settings, names: list[str]) -> list[Finding]:
         sentence = f"nobody is told of the incidents of {', '.join(silent)}: add `receivers:`"
         wrong.append(Finding(about="receivers", code=OK, sentence=sentence, is_warning=True))
     told = {finding.about for finding in wrong}
-    fine = [f"receiver {name}" for name in settings.receivers if f"receiver {name}" not in told]
-    return wrong + [Finding(about=about, code=OK, sentence="its secret is set; nothing was sent") for about in fine]
+    named = [*(f"receiver {name}" for name in settings.receivers), *(["heartbeat"] if settings.heartbeat else [])]
+    fine = [about for about in named if about not in told]
+    secretless = {f"receiver {name}" for name, receiver in settings.receivers.items() if not secrets_of(receiver)}
+    return wrong + [
+        Finding(
+            about=about,
+            code=OK,
+            sentence=f"{'needs no secret' if about in secretless else 'its secret is set'}; nothing was sent",
+        )
+        for about in fine
+    ]
 
 
 def _embedder(application: App) -> Finding:

@@ -28,10 +28,16 @@ def history(
     with open_store(settings) as store:
         runs = store.runs(name, limit=limit, newest_first=True)
         verdicts = {verdict.run_id: verdict for verdict in store.verdicts(name, limit=limit)}
+        baseline = store.current_baseline(name)
     if output is Format.JSON:
         typer.echo(json.dumps([_row(run, verdicts.get(run.id)) for run in runs], indent=2))
     elif runs:
         _print(runs, verdicts)
+        if baseline is not None and baseline.expires_at is not None:
+            typer.echo(
+                f"\nBaseline {baseline.id} is accepted until {when(baseline.expires_at)} UTC; who changed it, and why: "
+                f"driftwatch rebaseline {name} --history"
+            )
     else:
         typer.echo(f"{name}: no runs yet")
 

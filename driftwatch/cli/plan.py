@@ -81,9 +81,9 @@ def _plan(
     plot: Path | None,
     output: PlanFormat,
 ) -> None:
-    from driftwatch.app import build_targets  # noqa: PLC0415 - slow import
     from driftwatch.cli.plan_text import as_json, show  # noqa: PLC0415 - slow import
     from driftwatch.plan import Wish, forecast, picture  # noqa: PLC0415 - slow import
+    from driftwatch.wiring import build_targets  # noqa: PLC0415 - slow import
 
     by_name = {target.name: target for target in build_targets(settings)}
     told, drawing = [], ""

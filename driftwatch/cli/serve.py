@@ -30,6 +30,7 @@ def serve(config: Path | None = CONFIG) -> None:
 
     async def work(application: App) -> None:
         from driftwatch.web import health, server  # noqa: PLC0415 - slow import
+        from driftwatch.web.metrics import Metrics  # noqa: PLC0415 - slow import
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -37,7 +38,8 @@ def serve(config: Path | None = CONFIG) -> None:
         # What is loaded by now stays, and need not be looked at again in every full collection.
         gc.collect()
         gc.freeze()
-        with server.serving(health.build(application.health), settings.http.host, settings.http.port):
+        pages = health.build(application.health, Metrics(application).endpoint)
+        with server.serving(pages, settings.http.host, settings.http.port):
             await application.serve()
 
     with_app(settings, work)

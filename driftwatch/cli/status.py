@@ -10,6 +10,7 @@ import typer
 
 from driftwatch.cli.check import Format
 from driftwatch.cli.context import CONFIG, console, load_settings, open_store, when
+from driftwatch.domain import WATCH
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,18 +26,20 @@ def status(
 ) -> None:
     """Show where every target stands: state, evidence, last and next run, open incidents, and what its budget left."""
     from driftwatch import wiring  # noqa: PLC0415 - slow import
-    from driftwatch.app import build_targets  # noqa: PLC0415 - slow import
     from driftwatch.clock import WallClock  # noqa: PLC0415 - beside its use
+    from driftwatch.wiring import build_targets  # noqa: PLC0415 - slow import
 
     settings = load_settings(config)
     # Simulated time stands where the last run left it.
     at = settings.simulation.start if settings.simulation else WallClock().now()
     with open_store(settings) as store:
         rows = [_Row(store, target, wiring.account(target, settings), at) for target in build_targets(settings)]
+        own = store.incidents(target=WATCH, open_only=True)
     if output is Format.JSON:
-        typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
+        found = [row.as_json() for row in rows]
+        typer.echo(json.dumps([*found, _own_json(own)] if own else found, indent=2))
     else:
-        _print(rows)
+        _print(rows, own)
 
 
 class _Row:
@@ -69,7 +72,12 @@ class _Row:
             "evidence": {k.kind: {"m": k.evidence, "threshold": k.threshold} for k in verdict.kinds} if verdict else {},
             "last_run_at": self.last_at.isoformat() if self.last_at else None,
             "next_run_at": self.next_at.isoformat(),
-            "baseline": {"id": self.baseline.id, "state": self.baseline.state, "author": self.baseline.author}
+            "baseline": {
+                "id": self.baseline.id,
+                "state": self.baseline.state,
+                "author": self.baseline.author,
+                "expires_at": self.baseline.expires_at.isoformat() if self.baseline.expires_at else None,
+            }
             if self.baseline
             else None,
             "open_incidents": [incident.id for incident in self.incidents],
@@ -98,6 +106,14 @@ class _Row:
         ]
         return f"budget: {', '.join(said)}" if said else ""
 
+    def expiry_words(self) -> str:
+        """Until when the baseline is accepted; empty where it is for good."""
+        if self.baseline is None or self.baseline.expires_at is None:
+            return ""
+        until = f"accepted for a while by {self.baseline.author}, until {when(self.baseline.expires_at)} UTC"
+        keep = f"driftwatch rebaseline {self.target.name} --keep --reason …"
+        return f"{until}: then baseline {self.baseline.parent_id} comes back; to keep it: {keep}"
+
     def next_words(self) -> str:
         """The step the operator would take next, empty when there is none."""
         if self.incidents:
@@ -107,7 +123,32 @@ class _Row:
         return ""
 
 
-def _print(targets: list[_Row]) -> None:
+def _own_json(own: list[Incident]) -> dict[str, object]:
+    """The watch itself as one more row, in the shape of a target's."""
+    return {
+        "target": WATCH,
+        "state": None,
+        "reason": "; ".join(_headline(incident) for incident in own),
+        "evidence": {},
+        "last_run_at": None,
+        "next_run_at": None,
+        "baseline": None,
+        "open_incidents": [incident.id for incident in own],
+        "budget": [],
+        "paused": None,
+    }
+
+
+def _headline(incident: Incident) -> str:
+    return str(incident.evidence.get("headline") or incident.trouble)
+
+
+def _called(incident: Incident) -> str:
+    """E.g. ``3 (behaviour)``, or which of its troubles when it is the watch's own."""
+    return f"{incident.id} ({incident.trouble or incident.kind})"
+
+
+def _print(targets: list[_Row], own: list[Incident]) -> None:
     from driftwatch.cli.style import badge, gauge, plain, table  # noqa: PLC0415 - slow import
 
     rows = table("target", "state", "evidence", "last run (UTC)", "next run (UTC)", "open incidents")
@@ -118,13 +159,21 @@ def _print(targets: list[_Row]) -> None:
             gauge(row.standing.verdict),
             when(row.last_at),
             when(row.next_at),
-            ", ".join(f"{incident.id} ({incident.kind})" for incident in row.incidents) or "-",
+            ", ".join(map(_called, row.incidents)) or "-",
         )
     out = console()
     out.print(rows)
+    for incident in own:
+        out.print(f"\n{WATCH} itself, incident {incident.id}: {plain(_headline(incident))}")
+        out.print(f"  next: driftwatch report {incident.id}")
     for row in targets:
         out.print(f"\n{row.target.name}: {plain(row.standing.reason)}")
+        for incident in row.incidents:
+            if incident.trouble:
+                out.print(f"  {plain(_headline(incident))}")
         if budget := row.budget_words():
             out.print(f"  {plain(budget)}")
+        if expiry := row.expiry_words():
+            out.print(f"  {plain(expiry)}")
         if step := row.next_words():
             out.print(f"  next: {step}")

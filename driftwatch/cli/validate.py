@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def validate(
         typer.echo(json.dumps(json_schema(), indent=2))
         return
     from driftwatch import wiring  # noqa: PLC0415 - slow import
-    from driftwatch.app import build_targets  # noqa: PLC0415 - slow import
+    from driftwatch.wiring import build_targets  # noqa: PLC0415 - slow import
 
     settings = load_settings(config)
     targets = build_targets(settings)
@@ -41,7 +42,19 @@ def validate(
             asked += f" to {max(times)}"
         told = ", ".join(target.receivers) or "nobody is told"
         typer.echo(f"{target.name}: {target.provider} {target.model}, {asked} every {_span(target.interval_s)}, {told}")
+    _tell_heartbeat(settings)
     typer.echo(f"{settings.file}: ok")
+
+
+def _tell_heartbeat(settings: Settings) -> None:
+    """A heartbeat without its URL is as good as none; that it is not set here need not be wrong."""
+    from driftwatch.config import missing_secrets  # noqa: PLC0415 - pydantic is slow to import
+
+    if settings.heartbeat is None:
+        return
+    missing = [found.sentence for found in missing_secrets(settings, os.environ) if found.about == "heartbeat"]
+    beat = f"heartbeat: {settings.heartbeat.method} every {_span(settings.heartbeat.interval_s)}"
+    typer.echo(f"{beat}; here {missing[0]}" if missing else beat)
 
 
 async def _open(targets: Sequence[Target], settings: Settings) -> None:

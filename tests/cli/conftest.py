@@ -59,8 +59,8 @@ canaries: [suite.yaml]
 http: {host: 127.0.0.1, port: 0}
 log: {level: warning, format: json}
 baseline: {anchors: 4, calibration_runs: 20}
-receivers:
-  terminal: {type: console}
+alerts: {minimum_reminder_interval: 0s}
+receivers: {terminal: {type: console}}
 targets:
   support:
     provider: simulated

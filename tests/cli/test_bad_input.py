@@ -292,8 +292,8 @@ CASES = {
     "two budgets": Case(
         command="check",
         setup=config(
-            "receivers:\n  t",
-            "alarm_budget: {false_alarms_per_year: 1, chance_of_any_per_year: 0.1}\nreceivers:\n  t",
+            "alerts: {",
+            "alarm_budget: {false_alarms_per_year: 1, chance_of_any_per_year: 0.1}\nalerts: {",
         ),
         said=("driftwatch.yaml:8: alarm_budget: two budgets; keep false_alarms_per_year or chance_of_any_per_year"),
     ),
@@ -841,7 +841,7 @@ CASES = {
     ),
     "undo of a part": Case(
         command="rebaseline support support/capital --undo --reason x",
-        said="--undo puts the whole replaced baseline back; leave out the canaries and --since",
+        said="--undo is about the whole baseline; leave out canaries and all other options",
     ),
     "accepting other canaries": Case(
         command="rebaseline support --reason x",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -69,7 +70,7 @@ def test_a_watch_that_is_armed_is_left_alone(stable, driftwatch):
     assert (done.code, done.err) == (0, "")
     assert done.out == (
         "support: the baseline is complete and armed (since 2026-03-07 00:00 UTC); to replace it, "
-        "`driftwatch rebaseline support --reason …`\n"
+        "`driftwatch rebaseline support --preview`\n"
     )
 
 
@@ -251,3 +252,82 @@ def test_an_endpoint_that_changes_meanwhile_is_not_armed_on_a_mixture(stable, dr
     assert "changed while it was being calibrated" in standing["reason"]
     accepted = driftwatch("rebaseline", "support", "--reason", "the new release")
     assert accepted.code == 0
+
+
+def test_an_export_asks_nothing_and_says_why_there_is_no_baseline_yet(over_http, endpoint, driftwatch):
+    over_http()
+
+    done = driftwatch("baseline", "--export", "files")
+
+    assert (done.code, done.out) == (3, "")
+    assert done.err == "driftwatch: support has no baseline yet; run `driftwatch baseline support` first\n"
+    assert endpoint.n_requests == 0
+
+
+def test_an_export_to_a_place_that_cannot_be_written_is_said(stable, driftwatch):
+    stable.write("files", "not a folder")
+
+    done = driftwatch("baseline", "--export", "files/b")
+
+    assert done.code == 2
+    assert done.err == "driftwatch: files/b/support.json: cannot be written: not a directory; name another place\n"
+
+
+def test_private_belongs_to_an_export(stable, driftwatch):
+    done = driftwatch("baseline", "--with-private")
+    assert (done.code, done.err) == (2, "driftwatch: --with-private is for --export; leave it out\n")
+
+
+def test_private_replies_leave_the_store_only_when_asked_for(stable, driftwatch):
+    stable.edit("suite.yaml", "suite: support\n", "suite: support\nprivate: true\n")
+
+    refused = driftwatch("baseline", "--export", "b.json")
+
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        "driftwatch: support: the suite marks support/capital private, and 1 more; a baseline holds replies in full: "
+        "write --with-private to put them into the file all the same\n"
+    )
+    assert not (stable.root / "b.json").exists()
+
+    done = driftwatch("baseline", "--export", "b.json", "--with-private")
+
+    assert done.out.endswith("support: it holds replies of 2 private canaries: b.json\n")
+    assert (stable.root / "b.json").stat().st_mode & 0o777 == 0o600
+    assert json.loads((stable.root / "b.json").read_text())["private"] == ["support/capital", "support/triage"]
+
+
+def test_the_targets_that_can_be_exported_are_and_the_others_are_named(stable, driftwatch):
+    config = (stable.root / "driftwatch.yaml").read_text()
+    stable.write("driftwatch.yaml", config + "  billing:\n" + config.partition("  support:\n")[2])
+
+    done = driftwatch("baseline", "--export", "files")
+
+    assert done.code == 3
+    assert "written: files/support.json" in done.out
+    assert done.err == "driftwatch: billing has no baseline yet; run `driftwatch baseline billing` first\n"
+    one = driftwatch("baseline", "--export", "all.json")
+    assert (one.code, one.err) == (
+        2,
+        "driftwatch: all.json is one file, and 2 targets have a baseline each; name a folder or a target\n",
+    )
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_an_exported_file_is_as_readable_as_any_other(stable, driftwatch, umask):
+    before = os.umask(umask)
+    try:
+        driftwatch("baseline", "--export", "b.json")
+    finally:
+        os.umask(before)
+    assert (stable.root / "b.json").stat().st_mode & 0o777 == 0o666 & ~umask
+    assert [path.name for path in stable.root.iterdir() if path.name.startswith(".b")] == []
+
+
+def test_what_is_so_on_our_side_is_noted_from_the_first_reply_on(over_http, driftwatch):
+    place = over_http()
+
+    driftwatch("baseline", "--yes")
+
+    [(facts,)] = place.rows("SELECT facts FROM harness")
+    assert '"driftwatch":' in facts

@@ -138,7 +138,7 @@ def test_a_watch_that_works_is_told_line_by_line(over_http, endpoint, driftwatch
     done = driftwatch("doctor")
 
     assert (done.code, done.err) == (0, "")
-    assert "ok store watch.db, schema 0003" in done.words
+    assert "ok store watch.db, schema 0004" in done.words
     assert "ok embedder off: the meaning channel is not watched" in done.words
     assert "ok target support answers in " in done.words
     assert "tells served model m-1 and token counts (tokens in and out)" in done.words

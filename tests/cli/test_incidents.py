@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import sqlite3
 
 import pytest
+from rich.console import Console
 
 
 def test_the_list_shows_what_is_open(drifted, driftwatch):
     done = driftwatch("incidents")
 
     assert (done.code, done.err) == (0, "")
-    assert "number target kind state since (UTC) opened (UTC) what" in done.words
-    assert "1 support behaviour open 2026-03-0" in done.words
+    assert done.out.splitlines()[:2] == [
+        " no.  targets  kind          severity  state         since (UTC)",
+        "   1  support  behaviour     critical  open          2026-03-08 00:00",
+    ]
     assert "support behaves differently since" in done.words
 
 
@@ -26,9 +31,13 @@ def test_a_quiet_watch_says_so(stable, driftwatch):
 def test_the_list_as_json_has_the_documented_keys(drifted, driftwatch):
     [row] = driftwatch("incidents", "--format", "json").json
 
-    keys = ["id", "target", "kind", "state", "onset_at", "opened_at", "resolved_at", "headline"]
-    assert list(row) == keys
+    assert list(row) == [
+        *("id", "target", "kind", "state", "severity", "onset_at", "opened_at", "resolved_at", "headline", "whose"),
+        *("targets", "members"),
+    ]
     assert (row["id"], row["kind"], row["state"], row["resolved_at"]) == (1, "behaviour", "open", None)
+    assert (row["severity"], row["targets"]) == ("critical", ["support"])
+    assert [(m["id"], m["target"], m["state"]) for m in row["members"]] == [(1, "support", "open")]
 
 
 def test_list_is_a_subcommand_too(drifted, driftwatch):
@@ -50,17 +59,21 @@ def test_show_tells_what_was_told_and_every_step_since(drifted, driftwatch):
 
     assert (done.code, done.err) == (0, "")
     assert "Drift: support" in done.out
-    assert "acknowledged  bo: on it" in done.out
-    assert "  to terminal: sent 2026-03-" in done.out
+    assert "  acknowledged  bo: on it" in done.out
+    assert "  terminal: opened: sent 2026-03-" in done.out
+    assert "  terminal: acknowledged: pending\n" in done.out
 
 
 def test_show_as_json_has_the_evidence_and_the_steps(drifted, driftwatch):
     shown = driftwatch("incidents", "show", "1", "--format", "json").json
 
     assert shown["evidence"]["headline"] == shown["headline"]
-    [step] = shown["steps"]
-    assert list(step) == ["at", "before", "after", "author", "reason"]
-    assert (step["before"], step["after"], step["author"]) == (None, "open", "driftwatch")
+    step = shown["steps"][0]
+    assert list(step) == ["at", "incident", "event", "before", "after", "author", "reason"]
+    assert (step["event"], step["before"], step["after"], step["author"]) == ("opened", None, "open", "driftwatch")
+    told = shown["told"][0]
+    assert list(told) == ["receiver", "step", "state", "attempts", "sent_at", "why"]
+    assert (told["receiver"], told["step"], told["state"], told["attempts"]) == ("terminal", 0, "sent", 1)
 
 
 def test_an_incident_goes_from_open_over_acknowledged_to_resolved(drifted, driftwatch):
@@ -80,11 +93,11 @@ def test_an_incident_goes_from_open_over_acknowledged_to_resolved(drifted, drift
     [row] = driftwatch("incidents", "--all", "--format", "json").json
     assert row["state"] == "resolved"
     assert row["resolved_at"] is not None
-    assert drifted.rows("SELECT author, reason FROM transition ORDER BY id")[1:] == [
+    assert drifted.rows("SELECT author, reason FROM transition ORDER BY id")[-2:] == [
         ("ann", "looking into it"),
         ("bo", "rolled back"),
     ]
-    assert "  to terminal: pending\n" in driftwatch("incidents", "show", "1").out
+    assert "  terminal: resolved: pending\n" in driftwatch("incidents", "show", "1").out
 
 
 def test_the_config_may_stand_before_or_after_the_subcommand(drifted, driftwatch, tmp_path, monkeypatch):
@@ -122,3 +135,90 @@ def test_somebody_must_decide(drifted, driftwatch, monkeypatch, name):
     assert done.code == 2
     assert done.err == "driftwatch: who are you? write --by NAME; the name is stored with the decision\n"
     assert len(drifted.rows("SELECT * FROM transition")) == 1
+
+
+def test_ack_is_a_verb_of_its_own(drifted, driftwatch):
+    done = driftwatch("ack", "1", "--reason", "on it", "--config", drifted.config)
+
+    assert (done.code, done.out) == (0, "Incident 1 acknowledged by ann.\n")
+    again = driftwatch("ack", "1", "--reason", "on it")
+    assert again.code == 2
+    assert "incident 1 was already acknowledged" in again.err
+
+
+def test_a_comment_is_kept_with_its_author(drifted, driftwatch):
+    done = driftwatch("incidents", "comment", "1", "--reason", "the vendor says sorry", "--by", "bo")
+
+    assert (done.code, done.out) == (0, "Noted by bo on incident 1.\n")
+    assert "  commented     bo: the vendor says sorry" in driftwatch("incidents", "show", "1").out
+
+
+@pytest.mark.parametrize("verb", ["show", "ack", "comment", "resolve"])
+@pytest.mark.parametrize("number", ["9", str(2**63)])
+def test_an_unknown_number_is_told_with_those_there_are(drifted, driftwatch, verb, number):
+    done = driftwatch("incidents", verb, number, *([] if verb == "show" else ["--reason", "x"]))
+
+    assert (done.code, done.err) == (2, f"driftwatch: no incident {number}; there are: 1\n")
+
+
+def grow(place):
+    """Five more targets of the incident, two of them with names that fill a line."""
+    names = ["billing", "search", "a-target-with-quite-a-long-name-in-the-config", "sales", "faq"]
+    with contextlib.closing(sqlite3.connect(place.root / "watch.db")) as connection:
+        columns = (
+            "kind, state, opened_at, onset_at, baseline_id, run_id, evidence, severity, cause, trouble, n_reopened"
+        )
+        for name in names:
+            connection.execute(
+                f"INSERT INTO incident (target, part_of, {columns}) SELECT ?, 1, {columns} FROM incident WHERE id = 1",  # noqa: S608 - our own names
+                (name,),
+            )
+        connection.execute(
+            "INSERT INTO notification SELECT NULL, transition_id, 'pager', 'dead', 'x', 1, "
+            "next_attempt_at, NULL, 'the key was revoked' FROM notification WHERE id = 1"
+        )
+        connection.execute(
+            "INSERT INTO notification SELECT NULL, transition_id, 'mail', 'pending', 'y', 7, "
+            "next_attempt_at, NULL, 'no route to host' FROM notification WHERE id = 1"
+        )
+        connection.commit()
+
+
+def test_a_group_is_one_line_and_says_who_was_not_told(drifted, driftwatch):
+    grow(drifted)
+
+    done = driftwatch("incidents")
+
+    assert done.out.splitlines()[1] == "   1  support +5  behaviour     critical  open          2026-03-08 00:00"
+    assert "not told: pager: the key was revoked" in done.out
+    assert "not told yet: mail after 7 attempts: no route to host" in done.out
+    assert max(map(len, done.out.splitlines())) <= 120
+    [row] = driftwatch("incidents", "--format", "json").json
+    assert (len(row["members"]), row["targets"][:2]) == (6, ["support", "billing"])
+    shown = driftwatch("incidents", "show", "4").out
+    assert "Incidents\n  1     support  behaviour, critical, open\n  2     billing" in shown
+    assert "  pager: opened: dead: the key was revoked" in shown
+
+
+def test_the_list_fits_a_terminal_of_80_columns(drifted, driftwatch, monkeypatch):
+    grow(drifted)
+    with contextlib.closing(sqlite3.connect(drifted.root / "watch.db")) as connection:
+        connection.execute("UPDATE incident SET target = 'a-target-with-a-name-that-fills-the-line' WHERE id = 1")
+        connection.execute("UPDATE incident SET kind = 'watch-itself', state = 'acknowledged'")
+        connection.commit()
+    monkeypatch.setattr("driftwatch.cli.incidents.console", lambda: Console(width=80, highlight=False))
+
+    lines = driftwatch("incidents").out.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert lines[1] == "   1  a-target-with-… +5  watch-itself  critical  acknowledged  2026-03-08 00:00"
+
+
+def test_an_act_on_a_member_is_one_on_the_group(drifted, driftwatch):
+    grow(drifted)
+
+    assert driftwatch("ack", "5", "--reason", "on it").out == "Incident 1 acknowledged by ann.\n"
+    assert drifted.rows("SELECT DISTINCT state FROM incident") == [("acknowledged",)]
+    done = driftwatch("incidents", "resolve", "3", "--reason", "rolled back")
+    assert "driftwatch rebaseline support --group --reason" in done.out
+    assert drifted.rows("SELECT DISTINCT state FROM incident") == [("resolved",)]

@@ -33,7 +33,7 @@ def test_a_command_alone_shows_its_help_and_does_nothing(driftwatch, arguments):
         (["check", "--quickly"], "no such option: --quickly; `driftwatch check -h` shows what to write"),
         (["history"], "missing argument 'target'; `driftwatch history -h` shows what to write"),
         (["history", "a", "b"], "got unexpected extra argument(s) (b); `driftwatch history -h` shows what to write"),
-        (["rebaseline", "a"], "missing option '--reason'; `driftwatch rebaseline -h` shows what to write"),
+        (["rebaseline"], "missing argument 'target'; `driftwatch rebaseline -h` shows what to write"),
         (
             ["incidents", "ack", "1"],
             "missing option '--reason'; `driftwatch incidents ack -h` shows what to write",
@@ -41,7 +41,7 @@ def test_a_command_alone_shows_its_help_and_does_nothing(driftwatch, arguments):
         (
             ["check", "--format", "xml"],
             (
-                "invalid value for '--format': 'xml' is not one of 'table', 'json'; "
+                "invalid value for '--format': 'xml' is not one of 'table', 'json', 'markdown', 'junit', 'sarif'; "
                 "`driftwatch check -h` shows what to write"
             ),
         ),

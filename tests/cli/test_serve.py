@@ -17,7 +17,7 @@ def test_a_simulation_runs_to_its_end_and_tells_its_receivers(watched):
 
     assert (watched["stable"] / "told.txt").read_text() == ""
     assert told.count("Drift: support") == 1
-    assert "driftwatch rebaseline support --reason" in told
+    assert "driftwatch rebaseline support --preview" in told
 
 
 def test_it_goes_on_where_it_was_and_asks_nothing_again(drifted, driftwatch):

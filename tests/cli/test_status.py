@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from driftwatch.alert.policy import Policy
+from driftwatch.alert.troubles import Space
+from driftwatch.domain import Target
+from driftwatch.store import Store
+from driftwatch.upkeep import Upkeep
 
 
 def test_a_stable_target_is_told_with_its_evidence_and_its_next_run(stable, driftwatch):
@@ -41,7 +48,7 @@ def test_the_json_has_the_documented_keys(drifted, driftwatch):
     ]
     assert (row["state"], row["open_incidents"]) == ("drifted", [1])
     assert row["evidence"]["behaviour"]["m"] > row["evidence"]["behaviour"]["threshold"] == 29_220.0
-    assert row["baseline"] == {"id": 1, "state": "active", "author": "driftwatch"}
+    assert row["baseline"] == {"id": 1, "state": "active", "author": "driftwatch", "expires_at": None}
     assert row["last_run_at"] == "2026-03-15T06:00:00+00:00"
 
 
@@ -70,6 +77,37 @@ def test_a_migration_on_the_way_leaves_the_json_clean(stable, driftwatch):
     stable.write("watch.db", b"")
 
     assert driftwatch("status", "--format", "json").json[0]["reason"] == "never run"
+
+
+def trouble_the_watch(place):
+    at = datetime(2026, 3, 7, 9, tzinfo=UTC)
+    with Store.open(place.root / "watch.db") as store:
+        upkeep = Upkeep(
+            store,
+            path=place.root / "watch.db",
+            targets=[Target(name="support", provider="simulated", model="m", canaries=())],
+            policy=Policy(),
+            receivers=(),
+            at=at,
+            space=lambda _: Space(directory="/data", free_bytes=10**6, total_bytes=10**10),
+        )
+        for hours in range(3):
+            upkeep.broke_off("support", at + timedelta(hours=hours), KeyError(), "an unexpected KeyError, see the log")
+        upkeep.look(at, last={})
+
+
+def test_troubles_of_the_watch_itself_are_told_beside_those_of_its_targets(stable, driftwatch):
+    trouble_the_watch(stable)
+
+    done = driftwatch("status")
+
+    assert "driftwatch itself, incident 1: The disk of /data has 1 MB of 10.0 GB left" in done.words
+    assert "2 (broken)" in done.words
+    assert "support is not watched since Sat 7 Mar 09:00 UTC: its last 3 runs broke off" in done.words
+    rows = driftwatch("status", "--format", "json").json
+    assert [(row["target"], row["open_incidents"]) for row in rows] == [("support", [2]), ("driftwatch", [1])]
+    assert rows[1]["reason"].startswith("The disk of /data")
+    assert list(rows[0]) == list(rows[1])
 
 
 def test_history_is_newest_first_and_says_what_moved(drifted, driftwatch):

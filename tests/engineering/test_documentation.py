@@ -48,7 +48,7 @@ def test_a_documented_make_target_exists(page, line):
 
 @pytest.mark.parametrize(("page", "line"), typed("driftwatch"))
 def test_a_documented_command_exists_with_its_options(page, line, commands):
-    words = [word for word in shlex.split(line)[1:] if word not in {"…", "..."}]
+    words = [word for word in shlex.split(line)[1:] if word not in {"…", "...", "-"}]
     command, options = commands, list(commands.params)
     for word in words:
         verbs = getattr(command, "commands", {})

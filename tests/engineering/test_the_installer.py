@@ -118,3 +118,73 @@ def test_a_machine_without_a_fitting_python_is_told_what_to_install(tmp_path):
     assert done.stderr.startswith("driftwatch needs Python 3.11 or newer with its venv module, and none of python2.7")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.fixture
+def apt(installer, monkeypatch, tmp_path):
+    """Stand in for apt and dpkg: record what they are told, and put a package where it is downloaded to."""
+    commands = []
+
+    def run(command, **options):
+        commands.append([str(word) for word in command])
+        if "download" in command:
+            (options["cwd"] / "prometheus_1_amd64.deb").write_bytes(b"")
+        return subprocess.CompletedProcess(
+            command, 1 if "broken" in str(installer.DEBIAN_PACKAGES) else 0, "", "no net"
+        )
+
+    monkeypatch.setattr(installer, "run", run)
+    monkeypatch.setattr(installer.shutil, "which", lambda name: f"/usr/bin/{name}")
+    return commands
+
+
+def test_debian_packages_are_unpacked_below_the_environment_and_installed_nowhere(installer, apt, tmp_path):
+    place, log = tmp_path / "debian", tmp_path / "log"
+
+    installer.debian_packages("Prometheus", log, place)
+
+    update, download, extract = apt
+    assert [update[0], update[-1]] == ["apt-get", "update"]
+    assert download[-3:] == ["download", "prometheus", "prometheus-alertmanager"]
+    assert extract[:2] == ["dpkg-deb", "--extract"]
+    assert extract[-1] == str(place)
+    for command in (update, download):
+        assert f"Dir::State::Lists={place / 'apt' / 'lists'}" in command, "no right to the system's lists is needed"
+        assert "install" not in command
+    assert not (place / "apt").exists(), "lists and packages are not kept"
+
+
+def test_unpacked_debian_packages_are_not_fetched_again(installer, apt, tmp_path):
+    programs = tmp_path / "debian" / "usr" / "bin"
+    programs.mkdir(parents=True)
+    for program in installer.DEBIAN_PROGRAMS:
+        (programs / program).touch()
+
+    installer.debian_packages("Prometheus", tmp_path / "log", tmp_path / "debian")
+
+    assert apt == []
+
+
+def test_a_system_without_apt_is_told_that_a_part_is_left_out(installer, apt, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(installer.shutil, "which", lambda _: None)
+
+    installer.debian_packages("Prometheus", tmp_path / "log", tmp_path / "debian")
+
+    assert capsys.readouterr().out == "  Prometheus: left out, this system has no apt\n"
+    assert apt == []
+
+
+def test_an_apt_that_fails_shows_the_end_of_its_words(installer, apt, tmp_path, monkeypatch):
+    monkeypatch.setattr(installer, "DEBIAN_PACKAGES", ("broken",))
+
+    with pytest.raises(installer.InstallError, match=r"apt failed at: Prometheus[\s\S]*no net"):
+        installer.debian_packages("Prometheus", tmp_path / "log", tmp_path / "debian")
+
+    assert [command[-1] for command in apt] == ["update"]
+
+
+@pytest.mark.parametrize("name", ["promtool", "amtool", "prometheus", "prometheus-alertmanager"])
+def test_the_programs_of_the_debian_packages_run_here(debian_program, name):
+    done = subprocess.run([debian_program(name), "--version"], capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 0
+    assert "version 0." in done.stdout + done.stderr or "version 2." in done.stdout + done.stderr
