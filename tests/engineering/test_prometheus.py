@@ -6,10 +6,8 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -48,15 +46,6 @@ personas:
 """
 
 
-def debian(name):
-    """A program that `make install` unpacks below the environment, or one of this machine."""
-    found = Path(sys.prefix) / "debian" / "usr" / "bin" / name
-    program = str(found) if found.exists() else shutil.which(name)
-    if program is None:
-        pytest.skip(f"{name} is not here; `make install` unpacks it from Debian's packages")
-    return program
-
-
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
     """A program that has watched for a day."""
@@ -71,25 +60,25 @@ def watched(tmp_path_factory):
     asyncio.run(app.close())
 
 
-def test_promtool_finds_nothing_wrong_with_the_metrics(watched):
+def test_promtool_finds_nothing_wrong_with_the_metrics(watched, debian_program):
     text, _ = Metrics(watched).text()
     checked = subprocess.run(
-        [debian("promtool"), "check", "metrics"], input=text, check=False, capture_output=True, timeout=30
+        [debian_program("promtool"), "check", "metrics"], input=text, check=False, capture_output=True, timeout=30
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 
-def test_promtool_accepts_the_rules():
+def test_promtool_accepts_the_rules(debian_program):
     checked = subprocess.run(
-        [debian("promtool"), "check", "rules", str(RULES)], check=False, capture_output=True, text=True, timeout=30
+        [debian_program("promtool"), "check", "rules", str(RULES)], check=False, capture_output=True, text=True, timeout=30
     )
     assert checked.returncode == 0, checked.stderr
     assert "8 rules found" in checked.stdout
 
 
-def test_each_rule_fires_when_it_should_and_not_before():
+def test_each_rule_fires_when_it_should_and_not_before(debian_program):
     checked = subprocess.run(
-        [debian("promtool"), "test", "rules", str(UNIT_TEST)], check=False, capture_output=True, text=True, timeout=60
+        [debian_program("promtool"), "test", "rules", str(UNIT_TEST)], check=False, capture_output=True, text=True, timeout=60
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -109,8 +98,8 @@ def test_the_rules_ask_for_metrics_that_exist(watched):
     assert asked - shown <= {"driftwatch_scheduler_tick_age_seconds"}
 
 
-def test_a_real_prometheus_scrapes_it(watched, tmp_path):
-    program = debian("prometheus")
+def test_a_real_prometheus_scrapes_it(watched, tmp_path, debian_program):
+    program = debian_program("prometheus")
     with server.serving(health.build(watched.health, Metrics(watched).endpoint), "127.0.0.1", 0) as port:
         config = tmp_path / "prometheus.yml"
         config.write_text(
