@@ -94,6 +94,14 @@ def loopback_only() -> None:
     socket_allow_hosts(["127.0.0.0/8", "::1"], allow_unix_socket=True)
 
 
+@pytest.fixture(autouse=True)
+def plain_logging() -> Iterator[None]:
+    """Leave no test the levels and the stream that another one configured, in this process, by calling the program."""
+    yield
+    if structlog := sys.modules.get("structlog"):
+        structlog.reset_defaults()
+
+
 @pytest.fixture
 def at() -> datetime:
     """One fixed instant: a Monday, noon, UTC."""

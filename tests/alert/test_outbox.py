@@ -6,7 +6,6 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from driftwatch.alert import attempting
@@ -33,14 +32,6 @@ def two(tmp_path):
     post = Post(tmp_path / "watch.db", oncall=Recorder(), log=Recorder())
     yield post
     post.store.close()
-
-
-@pytest.fixture(autouse=True)
-def plain_logging():
-    """Whatever another test configured."""
-    structlog.reset_defaults()
-    yield
-    structlog.reset_defaults()
 
 
 def refusal(*, retryable: bool, retry_after_s: float | None = None) -> DeliveryError:

@@ -70,7 +70,11 @@ def test_promtool_finds_nothing_wrong_with_the_metrics(watched, debian_program):
 
 def test_promtool_accepts_the_rules(debian_program):
     checked = subprocess.run(
-        [debian_program("promtool"), "check", "rules", str(RULES)], check=False, capture_output=True, text=True, timeout=30
+        [debian_program("promtool"), "check", "rules", str(RULES)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     assert checked.returncode == 0, checked.stderr
     assert "8 rules found" in checked.stdout
@@ -78,7 +82,11 @@ def test_promtool_accepts_the_rules(debian_program):
 
 def test_each_rule_fires_when_it_should_and_not_before(debian_program):
     checked = subprocess.run(
-        [debian_program("promtool"), "test", "rules", str(UNIT_TEST)], check=False, capture_output=True, text=True, timeout=60
+        [debian_program("promtool"), "test", "rules", str(UNIT_TEST)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
