@@ -11,8 +11,8 @@ from functools import partial
 import structlog
 
 from driftwatch import provenance, telling, wiring
-from driftwatch.alert import Notifier, slack_socket
 from driftwatch.alert.outbox import LEASE_S, Courier
+from driftwatch.alert.receivers import Notifier, slack_socket
 from driftwatch.burst import Bursts
 from driftwatch.clock import Clock, SimulatedClock, WallClock, stopwatch
 from driftwatch.config import Settings

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from driftwatch.alert.console import render_text
 from driftwatch.alert.message import compose
+from driftwatch.alert.receivers.console import render_text
 from driftwatch.app import App
 from driftwatch.clock import stopwatch
 from driftwatch.config import Settings, load

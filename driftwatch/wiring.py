@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from driftwatch import alert, usage
+from driftwatch import usage
 from driftwatch.alert.policy import Escalation, Policy, QuietHours, Route, Window
+from driftwatch.alert.receivers import NOTIFIERS, Notifier, ReceiverConnection
 from driftwatch.canaries import load_suites
 from driftwatch.canaries.argument import ArgumentError
 from driftwatch.canaries.wire import validate_parameters
@@ -277,9 +278,7 @@ def _matching(match: Match) -> dict[str, tuple[str, ...]]:
     return {key: tuple(values) for key, values in match.model_dump().items() if values}
 
 
-def notifiers(
-    settings: Settings, env: Mapping[str, str], write: Callable[[str], None] | None
-) -> dict[str, alert.Notifier]:
+def notifiers(settings: Settings, env: Mapping[str, str], write: Callable[[str], None] | None) -> dict[str, Notifier]:
     """Receiver name → how to tell it.
 
     Args:
@@ -289,7 +288,7 @@ def notifiers(
     """
     found = {}
     for name, receiver in settings.receivers.items():
-        reached = alert.ReceiverConnection(
+        reached = ReceiverConnection(
             name=name,
             secrets={
                 secret: partial(read_secret, variable, file, env)
@@ -300,7 +299,7 @@ def notifiers(
         )
         if write is not None:
             reached = replace(reached, write=write)
-        found[name] = alert.NOTIFIERS[receiver.type](reached)
+        found[name] = NOTIFIERS[receiver.type](reached)
     return found
 
 

@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from driftwatch.alert import discord, pagerduty, slack_blocks, teams
-from driftwatch.alert.console import render_text
-from driftwatch.alert.email_html import render_html
 from driftwatch.alert.message import Message, compose, compose_digest, present
 from driftwatch.alert.policy import SEVERITIES
+from driftwatch.alert.receivers import discord, pagerduty, slack_blocks, teams
+from driftwatch.alert.receivers.console import render_text
+from driftwatch.alert.receivers.email_html import render_html
 from driftwatch.domain import WATCH, Announcement, Event, Incident, IncidentState, Kind, Transition
 
 OPENED = datetime(2026, 3, 16, 14, 0, tzinfo=UTC)

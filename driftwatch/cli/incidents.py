@@ -153,8 +153,8 @@ def show(
 
 
 def _tell(found: Announcement, told: Sequence[Notification]) -> None:
-    from driftwatch.alert.console import render_text  # noqa: PLC0415 - beside its use
     from driftwatch.alert.message import compose  # noqa: PLC0415 - beside its use
+    from driftwatch.alert.receivers.console import render_text  # noqa: PLC0415 - beside its use
     from driftwatch.alert.text import line  # noqa: PLC0415 - beside its use
 
     members = {member.id: member for member in found.members}

@@ -35,7 +35,7 @@ _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OWN_LABELS = frozenset(
     {"alertname", "severity", "target", "kind", "owner", "feature", "trouble", "incident", "part", "incident_key"}
 )
-"""What ``driftwatch.alert.alertmanager`` puts on every alert; a test compares the two."""
+"""What ``driftwatch.alert.receivers.alertmanager`` puts on every alert; a test compares the two."""
 _OWN_HEADERS = frozenset({"content-type", "content-length", "host", "user-agent"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ADDRESS = re.compile(r"[^@\s<>,;:\"]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")

@@ -19,7 +19,7 @@ CHILD = """
 import asyncio, os, signal, sys
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
-from driftwatch.alert import NOTIFIERS, ReceiverConnection
+from driftwatch.alert.receivers import NOTIFIERS, ReceiverConnection
 from driftwatch.alert.outbox import Courier
 from driftwatch.alert.policy import Policy
 from driftwatch.domain import Event, IncidentState, Kind, Step

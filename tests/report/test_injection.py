@@ -17,9 +17,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from driftwatch.alert import incidents
-from driftwatch.alert.console import ConsoleNotifier, render_text
 from driftwatch.alert.message import compose
-from driftwatch.alert.slack_blocks import blocks, notification_text
+from driftwatch.alert.receivers.console import ConsoleNotifier, render_text
+from driftwatch.alert.receivers.slack_blocks import blocks, notification_text
 from driftwatch.alert.text import quote
 from driftwatch.cli.checked import check_of
 from driftwatch.cli.formats import FORMATS, Outcome

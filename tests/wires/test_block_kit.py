@@ -1,6 +1,6 @@
 """Everything that is sent to Slack, checked by TypeScript's compiler against Slack's own types of its blocks.
 
-The types know nothing of lengths; those are checked in ``tests/alert/test_slack_blocks.py``.
+The types know nothing of lengths; those are checked in ``tests/alert/receivers/test_slack_blocks.py``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from driftwatch.alert.message import compose, compose_digest, details, present
-from driftwatch.alert.slack_actions import Action, Wish, buttons, view
-from driftwatch.alert.slack_blocks import blocks
+from driftwatch.alert.receivers.slack_actions import Action, Wish, buttons, view
+from driftwatch.alert.receivers.slack_blocks import blocks
 from driftwatch.domain import Announcement, Event, Incident, IncidentState, Kind, Severity, Transition
 
 TYPES = {"package": "@slack/types", "types": "@slack/types/dist/index.d.ts"}

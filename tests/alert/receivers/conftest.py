@@ -23,7 +23,7 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-from driftwatch.alert import NOTIFIERS, ReceiverConnection
+from driftwatch.alert.receivers import NOTIFIERS, ReceiverConnection
 from driftwatch.domain import Announcement, Event, IncidentState
 
 SECRET = "this-is-the-secret"  # noqa: S105 - made up, to be looked for in every error
@@ -277,7 +277,7 @@ WAYS = (
 )
 OVER_HTTP = ("alertmanager", "discord", "pagerduty", "slack-bot", "slack-webhook", "teams", "webhook")
 OWN_POSTS = ("alertmanager", "discord", "pagerduty", "teams", "webhook")
-"""Those that go through ``driftwatch.alert.posting``."""
+"""Those that go through ``driftwatch.alert.receivers.posting``."""
 PATH = f"/hooks/T0/{SECRET}"
 THANKS = {
     "alertmanager": Reply(200),

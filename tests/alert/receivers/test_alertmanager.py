@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from driftwatch.alert.alertmanager import LABELS, AlertmanagerNotifier
 from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.receivers.alertmanager import LABELS, AlertmanagerNotifier
 from driftwatch.clock import WallClock
 from driftwatch.domain import Event, IncidentState, Kind, Severity
 from driftwatch.errors import DeliveryError

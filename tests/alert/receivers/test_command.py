@@ -13,8 +13,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from driftwatch.alert.command import PASSED_ON, CommandNotifier
 from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.receivers.command import PASSED_ON, CommandNotifier
 from driftwatch.errors import DeliveryError
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "alert.schema.json"

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import pytest
 
-from driftwatch.alert import NOTIFIERS
 from driftwatch.alert.receiver import EVERY_EVENT
+from driftwatch.alert.receivers import NOTIFIERS
 from driftwatch.config.receivers import RECEIVERS
 from driftwatch.domain import Event, Kind
 from driftwatch.errors import ConfigError, DeliveryError

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from driftwatch.alert.discord import DiscordNotifier, body, code, escaped
 from driftwatch.alert.message import Message, NextStep, Tone, compose
 from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.receivers.discord import DiscordNotifier, body, code, escaped
 from driftwatch.alert.text import units
 from driftwatch.domain import Event, Kind
 from driftwatch.errors import DeliveryError

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from driftwatch.alert import document
-from driftwatch.alert.posting import to_bytes
+from driftwatch.alert.receivers.posting import to_bytes
 from driftwatch.domain import Event, IncidentState, Kind, Severity
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "alert.schema.json").read_text())

@@ -11,9 +11,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from driftwatch import wiring
-from driftwatch.alert import NOTIFIERS
-from driftwatch.alert.alertmanager import LABELS
-from driftwatch.alert.command import PASSED_ON
+from driftwatch.alert.receivers import NOTIFIERS
+from driftwatch.alert.receivers.alertmanager import LABELS
+from driftwatch.alert.receivers.command import PASSED_ON
 from driftwatch.config import load
 from driftwatch.config.receiver_rules import _OWN_LABELS
 from driftwatch.domain import Event

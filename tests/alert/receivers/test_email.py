@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 import pytest
 import structlog
 
-from driftwatch.alert.deadline import Deadline
-from driftwatch.alert.email import EmailNotifier
-from driftwatch.alert.email_html import render_html
 from driftwatch.alert.message import Message, Tone, compose
+from driftwatch.alert.receivers.deadline import Deadline
+from driftwatch.alert.receivers.email import EmailNotifier
+from driftwatch.alert.receivers.email_html import render_html
 from driftwatch.errors import DeliveryError
 
 AT = datetime(2026, 3, 16, 20, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from driftwatch.alert.pagerduty import PagerDutyNotifier
 from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.receivers.pagerduty import PagerDutyNotifier
 from driftwatch.domain import Event, IncidentState, Severity
 from driftwatch.errors import DeliveryError
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from driftwatch.alert.posting import MOST_ANSWER_BYTES, Answer, Post, wait_of, without
 from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.receivers.posting import MOST_ANSWER_BYTES, Answer, Post, wait_of, without
 from driftwatch.errors import DeliveryError
 
 AT = datetime(2026, 10, 21, 7, 27, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 
 from driftwatch.alert.message import Message, Tone, compose
 from driftwatch.alert.receiver import ReceiverConnection
-from driftwatch.alert.teams import LARGEST, TeamsNotifier, body
+from driftwatch.alert.receivers.teams import LARGEST, TeamsNotifier, body
 from driftwatch.alert.text import units
 from driftwatch.domain import Kind
 from driftwatch.errors import DeliveryError

@@ -11,7 +11,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from driftwatch.alert.receiver import ReceiverConnection
-from driftwatch.alert.webhook import WebhookNotifier, sign
+from driftwatch.alert.receivers.webhook import WebhookNotifier, sign
 from driftwatch.clock import WallClock
 from driftwatch.errors import DeliveryError
 

@@ -23,12 +23,12 @@ from typing import Any, ClassVar, NoReturn
 import structlog
 
 from driftwatch.alert import document
-from driftwatch.alert.console import render_text
-from driftwatch.alert.deadline import Deadline, TooLate, in_thread
-from driftwatch.alert.email_html import render_html
-from driftwatch.alert.failing import fail, required
 from driftwatch.alert.message import Message, compose, compose_digest
 from driftwatch.alert.receiver import FOR_PEOPLE, ReceiverConnection
+from driftwatch.alert.receivers.console import render_text
+from driftwatch.alert.receivers.deadline import Deadline, TooLate, in_thread
+from driftwatch.alert.receivers.email_html import render_html
+from driftwatch.alert.receivers.failing import fail, required
 from driftwatch.alert.text import line
 from driftwatch.clock import WallClock
 from driftwatch.domain import Announcement, Event, Json

@@ -19,11 +19,11 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
-from driftwatch.alert import NOTIFIERS, ReceiverConnection, slack_socket
 from driftwatch.alert.message import details
 from driftwatch.alert.outbox import Courier
 from driftwatch.alert.policy import Policy
-from driftwatch.alert.slack_blocks import blocks
+from driftwatch.alert.receivers import NOTIFIERS, ReceiverConnection, slack_socket
+from driftwatch.alert.receivers.slack_blocks import blocks
 from driftwatch.desk import Desk
 from driftwatch.domain import WATCH, Announcement, Event, IncidentState, Kind, Step
 from driftwatch.errors import ConfigError, StoreError, UsageError

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from driftwatch.alert.deadline import Deadline, TooLate
 from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.receivers.deadline import Deadline, TooLate
 from driftwatch.domain import Json
 from driftwatch.errors import DeliveryError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # slack_sdk writes whole requests to its logger, the webhook's address included. Errors reach people as
 # DeliveryError instead, so this one stays silent whatever the program's log level is.
-WIRE_LOG = logging.getLogger("driftwatch.alert.slack.wire")
+WIRE_LOG = logging.getLogger("driftwatch.alert.receivers.slack.wire")
 WIRE_LOG.setLevel(logging.CRITICAL + 1)
 
 _PASSING = {

@@ -19,8 +19,8 @@ from typing import ClassVar
 
 from driftwatch.alert.message import Message, compose
 from driftwatch.alert.policy import Facts
-from driftwatch.alert.posting import Answer, Post
 from driftwatch.alert.receiver import EVERY_EVENT, ReceiverConnection
+from driftwatch.alert.receivers.posting import Answer, Post
 from driftwatch.alert.text import line
 from driftwatch.clock import WallClock
 from driftwatch.domain import Announcement, Event, Incident, Json, Kind

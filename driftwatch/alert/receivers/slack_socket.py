@@ -18,8 +18,8 @@ import structlog
 
 from driftwatch.alert.message import Message, details
 from driftwatch.alert.receiver import Notifier
-from driftwatch.alert.slack import SlackNotifier
-from driftwatch.alert.slack_actions import (
+from driftwatch.alert.receivers.slack import SlackNotifier
+from driftwatch.alert.receivers.slack_actions import (
     SILENCE_FOR,
     Action,
     Desk,
@@ -29,8 +29,8 @@ from driftwatch.alert.slack_actions import (
     refusal,
     view,
 )
-from driftwatch.alert.slack_blocks import blocks, literal, notification_text
-from driftwatch.alert.slack_wire import WIRE_LOG, Wire
+from driftwatch.alert.receivers.slack_blocks import blocks, literal, notification_text
+from driftwatch.alert.receivers.slack_wire import WIRE_LOG, Wire
 from driftwatch.alert.text import line, when
 from driftwatch.domain import Json
 from driftwatch.errors import BaselineMissing, DeliveryError, DriftwatchError, UsageError

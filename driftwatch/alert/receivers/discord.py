@@ -15,8 +15,8 @@ from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from driftwatch.alert.message import Message, Tone, compose, compose_digest, present
-from driftwatch.alert.posting import Answer, Post
 from driftwatch.alert.receiver import FOR_PEOPLE, ReceiverConnection
+from driftwatch.alert.receivers.posting import Answer, Post
 from driftwatch.alert.text import line, quote, units
 from driftwatch.domain import Announcement, Event, Json
 from driftwatch.errors import DeliveryError

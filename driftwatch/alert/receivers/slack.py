@@ -8,12 +8,12 @@ from typing import ClassVar, TypeVar
 
 import structlog
 
-from driftwatch.alert.deadline import in_thread
 from driftwatch.alert.message import Message, compose, compose_digest, present
 from driftwatch.alert.receiver import EVERY_EVENT, ReceiverConnection
-from driftwatch.alert.slack_actions import buttons
-from driftwatch.alert.slack_blocks import blocks, notification_text
-from driftwatch.alert.slack_wire import NOT_IN_TIME, Answer, Wire
+from driftwatch.alert.receivers.deadline import in_thread
+from driftwatch.alert.receivers.slack_actions import buttons
+from driftwatch.alert.receivers.slack_blocks import blocks, notification_text
+from driftwatch.alert.receivers.slack_wire import NOT_IN_TIME, Answer, Wire
 from driftwatch.domain import Announcement, Event, Json
 from driftwatch.errors import DeliveryError, DriftwatchError
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from driftwatch.alert import NOTIFIERS, ReceiverConnection
-from driftwatch.alert.console import render_text
 from driftwatch.alert.message import Message, Tone, compose, compose_digest
+from driftwatch.alert.receivers import NOTIFIERS, ReceiverConnection
+from driftwatch.alert.receivers.console import render_text
 from driftwatch.domain import Event, IncidentState, Kind
 from driftwatch.errors import DeliveryError
 

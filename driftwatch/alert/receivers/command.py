@@ -17,9 +17,9 @@ from contextlib import suppress
 from typing import IO, ClassVar, NoReturn
 
 from driftwatch.alert import document
-from driftwatch.alert.failing import fail
-from driftwatch.alert.posting import to_bytes
 from driftwatch.alert.receiver import EVERY_EVENT, ReceiverConnection
+from driftwatch.alert.receivers.failing import fail
+from driftwatch.alert.receivers.posting import to_bytes
 from driftwatch.alert.text import line
 from driftwatch.domain import Announcement, Event, Json
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from driftwatch.alert.message import Message, compose
-from driftwatch.alert.posting import Answer, Post
 from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.receivers.posting import Answer, Post
 from driftwatch.alert.text import line, quote
 from driftwatch.alert.titles import gravest
 from driftwatch.domain import Announcement, Event, IncidentState, Json, Severity

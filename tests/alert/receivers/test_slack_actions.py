@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from driftwatch.alert.slack_actions import Action, Wish, acknowledgement, buttons, read, refusal, view
+from driftwatch.alert.receivers.slack_actions import Action, Wish, acknowledgement, buttons, read, refusal, view
 from driftwatch.domain import Event, IncidentState, Kind
 
 RESOLVED = IncidentState.RESOLVED

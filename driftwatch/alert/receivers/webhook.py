@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from driftwatch.alert import document
-from driftwatch.alert.posting import Answer, Post, to_bytes
 from driftwatch.alert.receiver import EVERY_EVENT, ReceiverConnection
+from driftwatch.alert.receivers.posting import Answer, Post, to_bytes
 from driftwatch.clock import WallClock
 from driftwatch.domain import Announcement, Event, Json
 

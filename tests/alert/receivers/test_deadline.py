@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from driftwatch.alert.deadline import Deadline, TooLate, in_thread
+from driftwatch.alert.receivers.deadline import Deadline, TooLate, in_thread
 
 
 def test_a_call_may_take_what_it_is_allowed_and_no_longer_than_what_is_left():

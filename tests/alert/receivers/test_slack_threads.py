@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from driftwatch.alert import NOTIFIERS, ReceiverConnection, slack
 from driftwatch.alert.message import compose, compose_digest, present
-from driftwatch.alert.slack import MOST_UPDATES
-from driftwatch.alert.slack_actions import buttons
-from driftwatch.alert.slack_blocks import blocks, notification_text
+from driftwatch.alert.receivers import NOTIFIERS, ReceiverConnection, slack
+from driftwatch.alert.receivers.slack import MOST_UPDATES
+from driftwatch.alert.receivers.slack_actions import buttons
+from driftwatch.alert.receivers.slack_blocks import blocks, notification_text
 from driftwatch.domain import Event, IncidentState
 from driftwatch.errors import ConfigError, DeliveryError
 

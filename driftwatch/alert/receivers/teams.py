@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from driftwatch.alert.message import Message, Tone, compose, compose_digest
-from driftwatch.alert.posting import Answer, Post
 from driftwatch.alert.receiver import FOR_PEOPLE, ReceiverConnection
+from driftwatch.alert.receivers.posting import Answer, Post
 from driftwatch.alert.text import line, quote, units
 from driftwatch.domain import Announcement, Event, Json
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from driftwatch.alert import NOTIFIERS, ReceiverConnection
 from driftwatch.alert.message import compose
-from driftwatch.alert.slack_blocks import blocks, notification_text
+from driftwatch.alert.receivers import NOTIFIERS, ReceiverConnection
+from driftwatch.alert.receivers.slack_blocks import blocks, notification_text
 from driftwatch.errors import DeliveryError
 
 TOKEN = "xoxb-this-is-the-secret"  # noqa: S105 - made up, to be looked for in every error

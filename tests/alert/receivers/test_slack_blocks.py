@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 
 from driftwatch.alert.evidence import Pair
 from driftwatch.alert.message import Message, NextStep, Section, Tone, compose
-from driftwatch.alert.slack_actions import buttons
-from driftwatch.alert.slack_blocks import blocks, notification_text
+from driftwatch.alert.receivers.slack_actions import buttons
+from driftwatch.alert.receivers.slack_blocks import blocks, notification_text
 from driftwatch.domain import Event, IncidentState, Kind
 
 # Source: docs.slack.dev/reference/block-kit (blocks, rich-text-block, composition-objects/text-object), 2025.

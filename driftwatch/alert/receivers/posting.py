@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NoReturn
 
-from driftwatch.alert.failing import fail, required
 from driftwatch.alert.receiver import ReceiverConnection
+from driftwatch.alert.receivers.failing import fail, required
 from driftwatch.alert.text import line
 from driftwatch.clock import WallClock
 from driftwatch.domain import Json
