@@ -10,8 +10,9 @@ from driftwatch.alert.holding import is_answered
 from driftwatch.alert.muting import has_waited, muted
 from driftwatch.alert.policy import Escalation, Facts, Policy, fits
 from driftwatch.alert.text import duration, when
-from driftwatch.domain import Announcement, Event, Incident, Notification, NotificationState, Silence, Step
+from driftwatch.domain import Event, Incident, Silence, Step
 from driftwatch.store import Store
+from driftwatch.store.unanswered import Unanswered
 
 UNANSWERED = "nobody acknowledged it within"
 """How the reason begins when more people are told because those who were told do not answer."""
@@ -38,96 +39,85 @@ def remind(store: Store, policy: Policy, *, at: datetime) -> list[Incident]:
     if not policy.reminder_interval and not policy.escalations:
         return moved
     silences = store.silences()
-    for found, notifications in store.unanswered():
-        steps = due(found, notifications, policy=policy, silences=silences, at=at)
+    for found in store.unanswered():
+        steps = due(found, policy=policy, silences=silences, at=at)
         if steps:
-            moved += store.commit_unless_moved(steps, since=found.transition.id, at=at)
+            moved += store.commit_unless_moved(steps, since=found.history[-1].id, at=at)
     return moved
 
 
-def due(
-    announcement: Announcement,
-    notifications: Sequence[Notification],
-    *,
-    policy: Policy,
-    silences: Sequence[Silence],
-    at: datetime,
-) -> list[Step]:
+def due(found: Unanswered, *, policy: Policy, silences: Sequence[Silence], at: datetime) -> list[Step]:
     """The edges that a group is due at a time: pure.
 
     Nothing is due while somebody has acknowledged the gravest of it, or while all that is open of it is muted.
 
     Args:
-        announcement: the group, with its history.
-        notifications: to everybody, about the group.
+        found: the group, with its history and what people were told of it.
         policy: what the operator decided.
         silences: all, those that have ended too.
         at: when.
     """
-    standing = [member for member in announcement.members if member.is_open]
-    facts = [Facts.of_incident(member) for member in standing]
-    if is_answered(announcement.members):
+    # What asks least comes first: of thousands of groups most have been told of and have had no time to be due again.
+    is_late = _is_late(found, policy, at)
+    called = [step for step in policy.escalations if _is_time(found, step, at)]
+    if not (is_late or called) or is_answered(found.standing):
+        return []
+    facts = [Facts.of_incident(member) for member in found.standing]
+    called = [step for step in called if any(fits(step.match, one) for one in facts)]
+    if not (is_late or called):
         return []
     if all(muted(one, policy=policy, silences=silences, at=at) is not None for one in facts):
         return []
+    # While it was muted nobody could be expected to answer: that time does not count.
+    since = _waits_since(found)
     steps = [
-        step
-        for escalation in policy.escalations
-        if any(fits(escalation.match, one) for one in facts)
-        and _is_unanswered(announcement, escalation, facts, policy=policy, silences=silences, at=at)
-        for step in incidents.escalate(
-            announcement.members, reason=_reason(escalation), at=at, receivers=escalation.receivers
-        )
+        edge
+        for step in called
+        if has_waited(facts, step.after, policy=policy, silences=silences, since=since, until=at)
+        for edge in incidents.escalate(found.standing, reason=_reason(step), at=at, receivers=step.receivers)
     ]
-    if steps or not policy.reminder_interval:
+    if steps or not is_late:
         return steps
-    told = _told(announcement, notifications)
-    latest = max((*told, *(edge.at for edge in announcement.history if edge.event in _NEWS)))
-    if not told or at - latest < _pause(announcement, policy):
-        return []
-    reason = f"open since {when(min(m.onset_at for m in standing))}, and nobody has acknowledged it"
-    return incidents.remind(announcement.members, reason=reason, at=at)
+    reason = f"open since {when(min(m.onset_at for m in found.standing))}, and nobody has acknowledged it"
+    return incidents.remind(found.standing, reason=reason, at=at)
 
 
-def _told(announcement: Announcement, notifications: Sequence[Notification]) -> list[datetime]:
-    """When people were told; where every receiver has refused it for good, when they would have been.
+def _is_late(found: Unanswered, policy: Policy, at: datetime) -> bool:
+    """Whether it is so long since people were told that they are reminded."""
+    told_at = _told_at(found)
+    if not policy.reminder_interval or told_at is None:
+        return False
+    latest = max((told_at, *(edge.at for edge in found.history if edge.event in _NEWS)))
+    return at - latest >= _pause(found, policy)
+
+
+def _told_at(found: Unanswered) -> datetime | None:
+    """When people were last told; where every receiver has refused it for good, when they would have been.
 
     Whoever refused may have been mended since, and a reminder is how it is found out.
     """
-    sent = [n.sent_at for n in notifications if n.sent_at is not None]
-    if sent or any(n.state is NotificationState.PENDING for n in notifications):
-        return sent
-    refused = {n.transition_id for n in notifications if n.state is NotificationState.DEAD}
-    return [edge.at for edge in announcement.history if edge.id in refused]
+    return found.sent_at if found.sent_at is not None or found.is_waiting else found.refused_at
 
 
-def _pause(announcement: Announcement, policy: Policy) -> timedelta:
+def _pause(found: Unanswered, policy: Policy) -> timedelta:
     """Twice as long after every reminder that nobody answered: what is left open on purpose becomes no daily noise."""
-    begun = max(edge.at for edge in announcement.history if edge.event in _BEGINNINGS)
-    n = sum(edge.event is Event.REMINDED and edge.at >= begun for edge in announcement.history)
+    begun = max(edge.at for edge in found.history if edge.event in _BEGINNINGS)
+    n = sum(edge.event is Event.REMINDED and edge.at >= begun for edge in found.history)
     return policy.reminder_interval * min(1 << n, SLOWEST)
 
 
-def _is_unanswered(
-    announcement: Announcement,
-    escalation: Escalation,
-    facts: Sequence[Facts],
-    *,
-    policy: Policy,
-    silences: Sequence[Silence],
-    at: datetime,
-) -> bool:
-    """Whether people have had the time to answer, have not, and nobody was called in for that yet."""
-    waits_since = max(
-        edge.at for edge in announcement.history if edge.event in _BEGINNINGS and not edge.reason.startswith(UNANSWERED)
-    )
-    if at - waits_since < escalation.after:
+def _is_time(found: Unanswered, escalation: Escalation, at: datetime) -> bool:
+    """Whether so much time has passed, muted or not, and nobody was called in for that yet."""
+    since = _waits_since(found)
+    if at - since < escalation.after:
         return False
     reason = _reason(escalation)
-    if any(edge.reason == reason and edge.at >= waits_since for edge in announcement.history):
-        return False
-    # While it was muted nobody could be expected to answer: that time does not count.
-    return has_waited(facts, escalation.after, policy=policy, silences=silences, since=waits_since, until=at)
+    return not any(edge.reason == reason and edge.at >= since for edge in found.history)
+
+
+def _waits_since(found: Unanswered) -> datetime:
+    """When people were last told of something that whoever is responsible has to answer."""
+    return max(e.at for e in found.history if e.event in _BEGINNINGS and not e.reason.startswith(UNANSWERED))
 
 
 def _reason(escalation: Escalation) -> str:

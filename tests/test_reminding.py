@@ -225,9 +225,7 @@ def test_all_groups_are_read_together_and_those_that_are_acknowledged_not_at_all
     n_sessions, reading = [], post.store._database.reading
     monkeypatch.setattr(post.store._database, "reading", lambda: n_sessions.append(1) or reading())
     found = post.store.unanswered()
-    assert [one.lead.id for one, _ in found] == [incident.id for incident in opened[20:]]
-    assert all(told == post.store.group_notifications(one.lead.id) for one, told in found)
-    assert all(one == post.store.announcement(one.lead.id) for one, _ in found)
+    assert [one.standing[0].id for one in found] == [incident.id for incident in opened[20:]]
     n_sessions.clear()
     assert reminding.remind(post.store, post.policy, at=post.at(60)) == []
     assert len(n_sessions) <= 2

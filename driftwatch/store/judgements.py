@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from driftwatch.domain import Event, Incident, IncidentState, NotificationState, Step, Transition, Verdict
 from driftwatch.errors import StoreError
 from driftwatch.store import rows, runs
+from driftwatch.store.columns import storable
 from driftwatch.store.database import among
-from driftwatch.store.tables import IncidentRow, NotificationRow, TransitionRow, VerdictRow
+from driftwatch.store.tables import IS_OPEN, IncidentRow, NotificationRow, TransitionRow, VerdictRow
 
 Join: TypeAlias = Callable[[Step, Sequence[Incident]], Step]
 """Makes an incident that opens a part of one of the open groups; see ``driftwatch.alert.grouping.join``."""
@@ -32,20 +34,22 @@ def commit(
             return []
         runs.mark_judged(session, verdict.run_id)
         session.execute(insert(VerdictRow), [rows.verdict_columns(verdict)])
-    moved, known = [], _Known(session)
+    moved: list[IncidentRow] = []
+    edges: list[_Edge] = []
+    known = _Known(session, steps)
     for step in steps:
         if join is not None and step.after is IncidentState.OPEN and step.before in _CLOSED:
             step = join(step, known.open_groups(step.cause))  # noqa: PLW2901 - the step as it is written
         is_new = step.incident_id is None
-        incident = _open(session, step) if step.incident_id is None else _move(session, step, step.incident_id)
+        incident = (
+            _open(session, step, known) if step.incident_id is None else _move(session, step, step.incident_id, known)
+        )
         if incident is not None:
             known.wrote(incident, is_new=is_new)
-            _tell(session, incident, step, known.told(incident), at=at)
+            edges.append(_edge(incident, step, known.told(incident, is_new=is_new)))
             moved.append(incident)
-    session.flush()
-    for incident in moved:
-        session.refresh(incident)
-    return [rows.incident(incident) for incident in moved]
+    _tell(session, edges, at=at)
+    return _as_stored(session, moved)
 
 
 def verdicts(
@@ -90,8 +94,11 @@ def incidents(session: Session, *, target: str | None, open_only: bool, limit: i
     query = select(IncidentRow).order_by(col(IncidentRow.id).desc())
     if target is not None:
         query = query.where(col(IncidentRow.target) == target)
-    if open_only:
-        query = query.where(col(IncidentRow.state) != IncidentState.RESOLVED.value)
+    if open_only and target is not None:
+        query = query.where(IS_OPEN)
+    elif open_only:
+        # By number: for the sake of the order SQLite would read all that ever was.
+        query = query.where(col(IncidentRow.id).in_(select(col(IncidentRow.id)).where(IS_OPEN)))
     return [rows.incident(row) for row in session.scalars(query.limit(limit))]
 
 
@@ -118,10 +125,12 @@ def transitions(session: Session, incident_id: int) -> list[Transition]:
     return [rows.transition(row) for row in session.scalars(query)]
 
 
-def _open(session: Session, step: Step) -> IncidentRow | None:
+def _open(session: Session, step: Step, known: _Known) -> IncidentRow | None:
     """A new incident, or None when one of this target and kind is open: two causes at once are told as one."""
-    if _standing(session, step) is not None:
+    if known.is_standing(step):
         return None
+    # What left its place in this commit leaves it in the file first: SQLAlchemy would write new rows before others.
+    session.flush()
     row = IncidentRow(
         target=step.target,
         kind=step.kind.value,
@@ -141,18 +150,7 @@ def _open(session: Session, step: Step) -> IncidentRow | None:
     return row
 
 
-def _standing(session: Session, step: Step) -> int | None:
-    """The open incident that the file allows no second of."""
-    query = select(col(IncidentRow.id)).where(
-        col(IncidentRow.target) == step.target,
-        col(IncidentRow.kind) == step.kind.value,
-        col(IncidentRow.trouble) == step.trouble,
-        col(IncidentRow.state) != IncidentState.RESOLVED.value,
-    )
-    return session.scalar(query)
-
-
-def _move(session: Session, step: Step, incident_id: int) -> IncidentRow | None:
+def _move(session: Session, step: Step, incident_id: int, known: _Known) -> IncidentRow | None:
     """The incident moved along an edge, or None when it is no longer where the edge begins."""
     row = session.get(IncidentRow, incident_id)
     if row is None:
@@ -160,8 +158,9 @@ def _move(session: Session, step: Step, incident_id: int) -> IncidentRow | None:
     if step.before is None or row.state != step.before.value:
         return None
     if step.before is IncidentState.RESOLVED:
-        if _standing(session, step) is not None:
+        if known.is_standing(step):
             return None
+        session.flush()
         row.n_reopened += 1
         row.severity, row.cause = step.severity.value, step.cause
         row.onset_at, row.run_id, row.baseline_id = step.onset_at, step.run_id, step.baseline_id
@@ -175,7 +174,6 @@ def _move(session: Session, step: Step, incident_id: int) -> IncidentRow | None:
         row.acknowledged_at = step.at
     if step.event is Event.RESOLVED:
         row.resolved_at = step.at
-    session.flush()
     return row
 
 
@@ -186,20 +184,39 @@ _CLOSED = {None, IncidentState.RESOLVED}
 def _open_groups(session: Session, cause: str) -> list[Incident]:
     """All incidents, resolved ones too, of the groups with this cause that are open."""
     lead_id = func.coalesce(col(IncidentRow.part_of), col(IncidentRow.id))
-    leads = select(lead_id).where(
-        col(IncidentRow.cause) == cause, col(IncidentRow.state) != IncidentState.RESOLVED.value
-    )
-    query = select(IncidentRow).where(lead_id.in_(leads)).order_by(col(IncidentRow.id))
-    return [rows.incident(row) for row in session.scalars(query)]
+    leads = select(lead_id).where(col(IncidentRow.cause) == cause, IS_OPEN)
+    lead_ids = sorted(set(session.scalars(leads)))
+    members = col(IncidentRow.id).in_(among(lead_ids)) | col(IncidentRow.part_of).in_(among(lead_ids))
+    query = select(IncidentRow).where(members).order_by(col(IncidentRow.id))
+    return [rows.incident(row) for row in session.scalars(query)] if lead_ids else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """An edge that is to be written, and who is told of it."""
+
+    transition: TransitionRow
+    receivers: Sequence[str]
 
 
 class _Known:
     """What the steps of one commit ask of the file again and again, read once: nobody else writes meanwhile."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, steps: Sequence[Step]) -> None:
         self._session = session
         self._groups: dict[str, list[Incident]] = {}
         self._told: dict[int, dict[str, None]] = {}
+        self._opening = sorted({step.target for step in steps if step.incident_id is None or step.before in _CLOSED})
+        self._standing: set[_Place] | None = None
+        moved = [step.incident_id for step in steps if step.incident_id is not None]
+        # Kept, so that the session finds them by number without asking the file again.
+        self._moving = list(session.scalars(_numbered(moved))) if len(moved) > 1 else []
+
+    def is_standing(self, step: Step) -> bool:
+        """Whether an incident is open beside which the file allows no second like the step's."""
+        if self._standing is None:
+            self._standing = _standing(self._session, self._opening)
+        return _place(step.target, step.kind.value, step.trouble) in self._standing
 
     def open_groups(self, cause: str) -> list[Incident]:
         """All incidents, resolved ones too, of the groups with this cause that are open."""
@@ -209,17 +226,49 @@ class _Known:
 
     def wrote(self, incident: IncidentRow, *, is_new: bool) -> None:
         """An incident was opened, or moved: then a group may have opened again, and is read again."""
+        if self._standing is not None:
+            place = _place(incident.target, incident.kind, incident.trouble)
+            is_open = incident.state != IncidentState.RESOLVED.value
+            (self._standing.add if is_open else self._standing.discard)(place)
         if not is_new:
             self._groups.clear()
         elif incident.cause in self._groups:
             self._groups[incident.cause].append(rows.incident(incident))
 
-    def told(self, incident: IncidentRow) -> dict[str, None]:
+    def told(self, incident: IncidentRow, *, is_new: bool) -> dict[str, None]:
         """Receivers that were to be told of the incident's group before, in order; add those that are now."""
         lead_id = rows.stored_id(incident.id) if incident.part_of is None else incident.part_of
         if lead_id not in self._told:
-            self._told[lead_id] = dict.fromkeys(_told_before(self._session, lead_id))
+            is_first = is_new and incident.part_of is None
+            self._told[lead_id] = dict.fromkeys([] if is_first else _told_before(self._session, lead_id))
         return self._told[lead_id]
+
+
+_Place: TypeAlias = tuple[str, str, str]
+"""Target, kind and trouble, as stored: of each one incident at most is open."""
+
+
+def _place(target: str, kind: str, trouble: str) -> _Place:
+    return storable(target), kind, storable(trouble)
+
+
+def _standing(session: Session, targets: Sequence[str]) -> set[_Place]:
+    """Where incidents of these targets are open."""
+    columns = (col(IncidentRow.target), col(IncidentRow.kind), col(IncidentRow.trouble))
+    query = select(*columns).where(col(IncidentRow.target).in_(among(targets)), IS_OPEN)
+    return {(target, kind, trouble) for target, kind, trouble in session.execute(query)}
+
+
+def _numbered(incident_ids: Sequence[int]) -> Select[Any]:
+    return select(IncidentRow).where(col(IncidentRow.id).in_(among(incident_ids)))
+
+
+def _as_stored(session: Session, moved: Sequence[IncidentRow]) -> list[Incident]:
+    """Incidents as they read back, e.g. without NaN, in order; one for each edge."""
+    ids = [rows.stored_id(incident.id) for incident in moved]
+    query = _numbered(sorted(set(ids))).execution_options(populate_existing=True)
+    found = {rows.stored_id(row.id): rows.incident(row) for row in session.scalars(query)} if ids else {}
+    return [found[incident_id] for incident_id in ids]
 
 
 def _told_before(session: Session, lead_id: int) -> list[str]:
@@ -235,8 +284,8 @@ def _told_before(session: Session, lead_id: int) -> list[str]:
     return list(session.scalars(query))
 
 
-def _tell(session: Session, incident: IncidentRow, step: Step, told: dict[str, None], *, at: datetime) -> None:
-    """Write the edge and one pending notification for each receiver, who are then among those told."""
+def _edge(incident: IncidentRow, step: Step, told: dict[str, None]) -> _Edge:
+    """The edge of a step, for its receivers and those told before, who are then among those told."""
     transition = TransitionRow(
         incident_id=rows.stored_id(incident.id),
         before=None if step.before is None else step.before.value,
@@ -246,22 +295,28 @@ def _tell(session: Session, incident: IncidentRow, step: Step, told: dict[str, N
         reason=step.reason,
         event=step.event.value,
     )
-    session.add(transition)
-    session.flush()
     # Whoever was told of the beginning is told how it goes on, whatever the routes say by then.
     receivers = dict.fromkeys([*step.receivers, *told])
     told |= dict.fromkeys(step.receivers)
+    return _Edge(transition, tuple(receivers))
+
+
+def _tell(session: Session, edges: Sequence[_Edge], *, at: datetime) -> None:
+    """Write the edges in order, and one pending notification for each receiver of each."""
+    session.add_all([edge.transition for edge in edges])
+    session.flush()
     pending = [
         {
-            "transition_id": transition.id,
+            "transition_id": edge.transition.id,
             "receiver": receiver,
             "state": NotificationState.PENDING.value,
             # The same over every attempt and every process: what lets a receiver tell a repetition from news.
-            "dedup_key": f"driftwatch/{incident.id}/{transition.id}/{receiver}",
+            "dedup_key": f"driftwatch/{edge.transition.incident_id}/{edge.transition.id}/{receiver}",
             "attempts": 0,
             "next_attempt_at": at,
         }
-        for receiver in receivers
+        for edge in edges
+        for receiver in edge.receivers
     ]
     if pending:
         session.execute(insert(NotificationRow), pending)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -17,22 +17,25 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from driftwatch.domain import Announcement, Incident, IncidentState, Json, Notification, NotificationState, Transition
+from driftwatch.domain import Announcement, Incident, Json, Notification, NotificationState, Transition
 from driftwatch.errors import StoreError
 from driftwatch.store import rows
 from driftwatch.store.database import among
-from driftwatch.store.tables import IncidentRow, InstallationRow, NotificationRow, ReceiptRow, TransitionRow
+from driftwatch.store.tables import IS_OPEN, IncidentRow, InstallationRow, NotificationRow, ReceiptRow, TransitionRow
 
 _PENDING = NotificationState.PENDING.value
+_LEAD_ID = func.coalesce(col(IncidentRow.part_of), col(IncidentRow.id))
+
+LONGEST_WAIT = timedelta(days=1)
+"""Nothing waits for its next attempt, or is leased, for longer: the most is an hour, and as long as a pass takes."""
 
 
 def waiting(
     session: Session, at: datetime, *, receiver: str | None = None, apart_from: Sequence[int] = ()
 ) -> list[tuple[list[Notification], Announcement]]:
     """For each receiver and group of which something is due: all that the receiver was or will be told of the group."""
-    lead_id = func.coalesce(col(IncidentRow.part_of), col(IncidentRow.id))
     query = (
-        select(col(NotificationRow.receiver), lead_id)
+        select(col(NotificationRow.receiver), _LEAD_ID)
         .join(TransitionRow, col(TransitionRow.id) == col(NotificationRow.transition_id))
         .join(IncidentRow, col(IncidentRow.id) == col(TransitionRow.incident_id))
         .where(col(NotificationRow.state) == _PENDING, col(NotificationRow.next_attempt_at) <= at)
@@ -41,10 +44,10 @@ def waiting(
     if receiver is not None:
         query = query.where(col(NotificationRow.receiver) == receiver)
     if apart_from:
-        query = query.where(lead_id.not_in(among(apart_from)))
+        query = query.where(_LEAD_ID.not_in(among(apart_from)))
     pairs = [(receiver, int(found)) for receiver, found in session.execute(query)]
     lead_ids = sorted({found for _, found in pairs})
-    announcements, told = _announcements(session, lead_ids), _told(session, lead_ids)
+    announcements, told = _announcements(session, lead_ids), _told(session, lead_ids, receiver)
     receipts = _receipts(session, sorted({receiver for receiver, _ in pairs}), lead_ids)
     found = []
     for name, lead in pairs:
@@ -63,7 +66,22 @@ def told_of(session: Session, receiver: str, incident_id: int) -> tuple[list[Not
         raise StoreError(f"there is no incident {incident_id}")
     lead = _lead_id(row)
     receipt = _receipts(session, [receiver], [lead]).get((receiver, lead))
-    return _told(session, [lead])[receiver, lead], replace(_announcements(session, [lead])[lead], receipt=receipt)
+    told = _told(session, [lead], receiver)[receiver, lead]
+    return told, replace(_announcements(session, [lead])[lead], receipt=receipt)
+
+
+def standing(session: Session, receiver: str) -> list[tuple[list[Notification], Announcement]]:
+    """For each group of which something is open and the receiver was told: all that it was or will be told of it."""
+    leads = sorted(set(session.scalars(select(_LEAD_ID).where(IS_OPEN))))
+    heard = {
+        lead: notifications
+        for (_, lead), notifications in _told(session, leads, receiver).items()
+        if any(n.sent_at is not None for n in notifications)
+    }
+    receipts, announcements = _receipts(session, [receiver], sorted(heard)), _announcements(session, sorted(heard))
+    return [
+        (heard[lead], replace(found, receipt=receipts.get((receiver, lead)))) for lead, found in announcements.items()
+    ]
 
 
 def announcement(session: Session, incident_id: int) -> Announcement | None:
@@ -81,17 +99,6 @@ def latest_edge(session: Session, incident_id: int) -> int | None:
         IncidentRow, col(IncidentRow.id) == col(TransitionRow.incident_id)
     )
     return session.scalar(query.where(_of_groups([_lead_id(row)])))
-
-
-def unanswered(session: Session) -> list[tuple[Announcement, list[Notification]]]:
-    """The groups of which something is open that nobody has acknowledged, with all that is told of them."""
-    lead_id = func.coalesce(col(IncidentRow.part_of), col(IncidentRow.id))
-    query = select(lead_id).where(col(IncidentRow.state) == IncidentState.OPEN.value).distinct().order_by(lead_id)
-    lead_ids = [int(found) for found in session.scalars(query)]
-    told: dict[int, list[Notification]] = defaultdict(list)
-    for (_, lead), notifications in _told(session, lead_ids).items():
-        told[lead] += notifications
-    return [(found, told[lead]) for lead, found in _announcements(session, lead_ids).items()]
 
 
 def listing(session: Session, incident_id: int | None) -> list[Notification]:
@@ -150,32 +157,40 @@ def give_back(session: Session, notifications: Sequence[Notification]) -> None:
 def revive(session: Session, receiver: str, *, at: datetime) -> int:
     """Make due again what a receiver refused for good of groups that are open, unless it was told of later; how many.
 
-    A group that has ended since is left alone: nobody wants to read that it began.
+    A group that has ended since is left alone: nobody wants to read that it began. Due again is too what was put off or
+    leased while the clock was ahead, which would else keep the receiver from all that comes after it.
     """
-    dead = select(NotificationRow).where(
-        col(NotificationRow.state) == NotificationState.DEAD.value, col(NotificationRow.receiver) == receiver
-    )
-    found = {rows.stored_id(row.transition_id) for row in session.scalars(dead)}
-    query = (
-        select(IncidentRow)
+    told_at_latest = at + LONGEST_WAIT
+    early = session.execute(
+        update(NotificationRow)
+        .where(
+            col(NotificationRow.state) == _PENDING,
+            col(NotificationRow.next_attempt_at) > told_at_latest,
+            col(NotificationRow.receiver) == receiver,
+        )
+        .values(next_attempt_at=at)
+        .returning(col(NotificationRow.id))
+    ).all()
+    dead = (
+        select(_LEAD_ID)
         .join(TransitionRow, col(TransitionRow.incident_id) == col(IncidentRow.id))
-        .where(col(TransitionRow.id).in_(among(sorted(found))))
+        .join(NotificationRow, col(NotificationRow.transition_id) == col(TransitionRow.id))
+        .where(col(NotificationRow.state) == NotificationState.DEAD.value, col(NotificationRow.receiver) == receiver)
+        # It is asked after every message: what a receiver refused of thousands that are over is not read again.
+        .where(_LEAD_ID.in_(select(_LEAD_ID).where(IS_OPEN)))
     )
-    lead_ids = sorted({_lead_id(row) for row in session.scalars(query)})
-    groups, told = _groups(session, lead_ids), _told(session, lead_ids)
+    lead_ids = sorted(set(session.scalars(dead)))
     revived: list[int] = []
-    for lead_id in lead_ids:
-        if not any(member.is_open for member in groups[lead_id]):
-            continue
-        mail = told[receiver, lead_id]
+    for mail in _told(session, lead_ids, receiver).values() if lead_ids else ():
         heard = max((n.transition_id for n in mail if n.state is NotificationState.SENT), default=0)
         revived += [n.id for n in mail if n.state is NotificationState.DEAD and n.transition_id > heard]
-    session.execute(
-        update(NotificationRow)
-        .where(col(NotificationRow.id).in_(among(revived)))
-        .values(state=_PENDING, next_attempt_at=at)
-    )
-    return len(revived)
+    if revived:
+        session.execute(
+            update(NotificationRow)
+            .where(col(NotificationRow.id).in_(among(revived)))
+            .values(state=_PENDING, next_attempt_at=at)
+        )
+    return len(early) + len(revived)
 
 
 def mark_sent(
@@ -285,7 +300,10 @@ def _beside(session: Session, notification: Notification) -> list[Notification]:
     """All to its receiver about its group, oldest first."""
     transition = session.get(TransitionRow, notification.transition_id)
     incident = session.get(IncidentRow, transition.incident_id) if transition is not None else None
-    return [] if incident is None else _told(session, [_lead_id(incident)])[notification.receiver, _lead_id(incident)]
+    if incident is None:
+        return []
+    lead, receiver = _lead_id(incident), notification.receiver
+    return _told(session, [lead], receiver)[receiver, lead]
 
 
 def _lead_id(incident: IncidentRow) -> int:
@@ -328,30 +346,35 @@ def _groups(session: Session, lead_ids: Sequence[int]) -> dict[int, list[Inciden
 
 
 def _history(session: Session, lead_ids: Sequence[int]) -> dict[int, list[Transition]]:
+    # Columns instead of rows that SQLAlchemy watches for changes, here and below: a third of the time.
     query = (
-        select(TransitionRow, IncidentRow)
+        select(*TransitionRow.__table__.c, _LEAD_ID.label("lead_id"))
         .join(IncidentRow, col(IncidentRow.id) == col(TransitionRow.incident_id))
         .where(_of_groups(lead_ids))
         .order_by(col(TransitionRow.id))
     )
     by_lead: dict[int, list[Transition]] = {lead_id: [] for lead_id in lead_ids}
-    for row, incident in session.execute(query):
-        by_lead[_lead_id(incident)].append(rows.transition(row))
+    for row in session.execute(query):
+        by_lead[row.lead_id].append(rows.transition(row))
     return by_lead
 
 
-def _told(session: Session, lead_ids: Sequence[int]) -> dict[tuple[str, int], list[Notification]]:
-    """(receiver, lead's number) → its notifications of that group, oldest first."""
+def _told(
+    session: Session, lead_ids: Sequence[int], receiver: str | None = None
+) -> dict[tuple[str, int], list[Notification]]:
+    """(receiver, lead's number) → its notifications of that group, oldest first; of one receiver or of all."""
     query = (
-        select(NotificationRow, IncidentRow)
+        select(*NotificationRow.__table__.c, _LEAD_ID.label("lead_id"))
         .join(TransitionRow, col(TransitionRow.id) == col(NotificationRow.transition_id))
         .join(IncidentRow, col(IncidentRow.id) == col(TransitionRow.incident_id))
         .where(_of_groups(lead_ids))
         .order_by(col(NotificationRow.id))
     )
+    if receiver is not None:
+        query = query.where(col(NotificationRow.receiver) == receiver)
     found: dict[tuple[str, int], list[Notification]] = defaultdict(list)
-    for row, incident in session.execute(query):
-        found[row.receiver, _lead_id(incident)].append(rows.notification(row))
+    for row in session.execute(query):
+        found[row.receiver, row.lead_id].append(rows.notification(row))
     return found
 
 

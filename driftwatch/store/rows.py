@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
+
+from sqlalchemy import Row
 
 from driftwatch import lifecycle
 from driftwatch.domain import (
@@ -50,6 +52,9 @@ from driftwatch.store.tables import (
     TransitionRow,
     VerdictRow,
 )
+
+_Columns: TypeAlias = Row[*tuple[Any, ...]]
+"""All columns of a row, read without what SQLAlchemy needs to watch it for changes."""
 
 _LARGEST = 2**63 - 1
 """SQLite's largest integer. Source: https://sqlite.org/datatype3.html."""
@@ -206,7 +211,7 @@ def verdict_columns(value: Verdict) -> dict[str, Any]:
     }
 
 
-def incident(row: IncidentRow) -> Incident:
+def incident(row: IncidentRow | _Columns) -> Incident:
     """The incident of a stored row."""
     return Incident(
         id=stored_id(row.id),
@@ -228,7 +233,7 @@ def incident(row: IncidentRow) -> Incident:
     )
 
 
-def transition(row: TransitionRow) -> Transition:
+def transition(row: TransitionRow | _Columns) -> Transition:
     """The transition of a stored row."""
     return Transition(
         id=stored_id(row.id),
@@ -242,7 +247,7 @@ def transition(row: TransitionRow) -> Transition:
     )
 
 
-def notification(row: NotificationRow) -> Notification:
+def notification(row: NotificationRow | _Columns) -> Notification:
     """The notification of a stored row."""
     return Notification(
         id=stored_id(row.id),

@@ -49,6 +49,7 @@ from driftwatch.store import (
     silences,
     tallies,
     told,
+    unanswered,
 )
 from driftwatch.store.baselines import BaselineChange
 from driftwatch.store.brought_in import BroughtIn
@@ -594,15 +595,24 @@ class Store:
         with self._database.reading() as session:
             return outbox.told_of(session, receiver, incident_id)
 
+    def standing(self, receiver: str) -> list[tuple[list[Notification], Announcement]]:
+        """The groups of which something is open and one receiver was told, by number.
+
+        Returns:
+            The receiver's notifications of the group, of every state and oldest first, with the group's latest edge.
+        """
+        with self._database.reading() as session:
+            return outbox.standing(session, receiver)
+
     def announcement(self, incident_id: int) -> Announcement | None:
         """The latest edge of the group of an incident, for nobody in particular; None when it is not stored."""
         with self._database.reading() as session:
             return outbox.announcement(session, incident_id)
 
-    def unanswered(self) -> list[tuple[Announcement, list[Notification]]]:
-        """The groups of which something is open that nobody has acknowledged, by number, with their notifications."""
+    def unanswered(self) -> list[unanswered.Unanswered]:
+        """The groups of which something is open that nobody has acknowledged, by number."""
         with self._database.reading() as session:
-            return outbox.unanswered(session)
+            return unanswered.groups(session)
 
     def notifications(self, incident_id: int | None = None) -> list[Notification]:
         """Notifications of one incident or of all, oldest first."""

@@ -10,9 +10,9 @@ from sqlalchemy import Float, case, cast, func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from driftwatch.domain import NotificationState, Outcome, RunState
+from driftwatch.domain import IncidentState, NotificationState, Outcome, RunState, Severity
 from driftwatch.store.database import among
-from driftwatch.store.tables import CompletionRow, NotificationRow, RunRow, TransitionRow
+from driftwatch.store.tables import CompletionRow, IncidentRow, NotificationRow, RunRow, TransitionRow
 
 _UNFINISHED = (RunState.CLAIMED.value, RunState.MEASURED.value)
 
@@ -77,12 +77,15 @@ class Undelivered:
     sent_at: datetime | None = None
     """When it last took one."""
     last_error: str = ""
+    is_grave: bool = False
+    """Whether one of them is about a critical incident that is open."""
 
 
 @dataclass(slots=True)
 class _Found:
     waiting: list[tuple[datetime, int, str]] = field(default_factory=list)
     refused: list[tuple[datetime, str]] = field(default_factory=list)
+    is_grave: bool = False
 
 
 def run_sums(session: Session, *, after_id: int, unfinished: Collection[int], failure_share: float) -> RunSums:
@@ -183,16 +186,21 @@ def undelivered(session: Session, *, since: datetime, also: Iterable[str]) -> di
             col(NotificationRow.attempts),
             col(NotificationRow.last_error),
             col(TransitionRow.at),
+            col(IncidentRow.severity),
+            col(IncidentRow.state),
         )
         .join(TransitionRow, col(TransitionRow.id) == col(NotificationRow.transition_id))
+        .join(IncidentRow, col(IncidentRow.id) == col(TransitionRow.incident_id))
         .where(
             ((col(NotificationRow.state) == NotificationState.PENDING.value) & (col(NotificationRow.attempts) > 0))
             | ((col(NotificationRow.state) == NotificationState.DEAD.value) & (col(TransitionRow.at) > since))
         )
         .order_by(col(NotificationRow.id))
     )
-    for receiver, state, attempts, error, at in session.execute(query):
+    for receiver, state, attempts, error, at, severity, standing in session.execute(query):
         of_receiver = found.setdefault(receiver, _Found())
+        is_open = standing != IncidentState.RESOLVED.value
+        of_receiver.is_grave |= is_open and severity == Severity.CRITICAL.value
         if state == NotificationState.PENDING.value:
             of_receiver.waiting.append((at, attempts, error or ""))
         else:
@@ -219,4 +227,5 @@ def _undelivered(found: _Found, sent_at: datetime | None) -> Undelivered:
         refused_at=refused_at,
         sent_at=sent_at,
         last_error=refusal or (errors[0] if errors else ""),
+        is_grave=found.is_grave,
     )

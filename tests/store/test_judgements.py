@@ -8,6 +8,7 @@ from functools import partial
 from threading import Barrier
 
 import pytest
+import sqlalchemy as sa
 
 from driftwatch.alert import grouping
 from driftwatch.domain import Event, Incident, IncidentState, Kind, NotificationState, RunState, Severity, State
@@ -354,3 +355,53 @@ def test_targets_that_are_judged_at_the_same_moment_form_one_group(world):
     assert sum(incident.part_of is None for incident in found) == 1
     events = [world.store.transitions(i.id)[0].event for i in sorted(found, key=lambda i: i.id)]
     assert events == [Event.OPENED, *[Event.JOINED] * 5]
+
+
+def test_the_file_is_asked_no_more_often_for_sixty_that_open_than_for_twenty(world, run):
+    """Each question is asked under the write lock, while every other process waits."""
+    asked = []
+    sa.event.listen(
+        world.store._database._readers, "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement)
+    )
+    counted = []
+    for first, n in ((0, 20), (20, 60)):
+        asked.clear()
+        steps = [world.opening(run, target=f"t{first + k}") for k in range(n)]
+        opened = world.store.commit_judgement(None, steps, at=world.at(1))
+        counted.append(sum(statement.startswith("SELECT") for statement in asked))
+        ends = [edge(world, incident, OPEN, RESOLVED, 2) for incident in opened]
+        asked.clear()
+        world.store.commit_judgement(None, ends, at=world.at(2))
+        # Who was told of each group is another question for each group.
+        counted.append(sum(statement.startswith("SELECT") for statement in asked) - n)
+    assert counted[:2] == counted[2:]
+
+
+def test_what_ends_makes_room_within_one_commit_whatever_its_number(world, run):
+    old = open_incident(world, run)
+    moved(world, old, OPEN, RESOLVED, 1, Event.RESOLVED)
+    young = open_incident(world, run)
+    steps = [
+        edge(world, young, OPEN, RESOLVED, 2),
+        edge(world, old, RESOLVED, OPEN, 2, event=Event.REOPENED),
+        edge(world, old, OPEN, RESOLVED, 3),
+        world.opening(run),
+        world.opening(run),
+    ]
+    found = world.store.commit_judgement(None, steps, at=world.at(3))
+    assert [(i.id, i.state) for i in found] == [(2, RESOLVED), (1, RESOLVED), (1, RESOLVED), (3, OPEN)]
+    assert [t.event for t in world.store.transitions(old.id)] == ["opened", "resolved", "reopened", "resolved"]
+
+
+def test_a_target_whose_name_the_file_cannot_hold_opens_one_incident_of_a_kind(world, run):
+    steps = [world.opening(run, target="caf\ud83d") for _ in range(2)]
+    assert len(world.store.commit_judgement(None, steps, at=world.at(1))) == 1
+    assert world.store.commit_judgement(None, steps[:1], at=world.at(1)) == []
+
+
+def test_each_edge_of_a_large_commit_is_told_under_its_own_number(world, run):
+    steps = [world.opening(run, target=f"t{n}", receivers=(f"team-{n}",)) for n in range(40)]
+    for incident in world.store.commit_judgement(None, steps, at=world.at(1)):
+        [transition], [told] = world.store.transitions(incident.id), world.store.notifications(incident.id)
+        assert (told.transition_id, told.receiver) == (transition.id, incident.target.replace("t", "team-"))
+        assert told.dedup_key == f"driftwatch/{incident.id}/{transition.id}/{told.receiver}"

@@ -6,6 +6,7 @@ import pytest
 
 from driftwatch.domain import Event, IncidentState, Kind, NotificationState
 from driftwatch.errors import StoreError
+from driftwatch.store import outbox
 
 PENDING, SENT, DEAD, MUTED = (
     NotificationState.PENDING,
@@ -251,3 +252,35 @@ def test_edges_that_time_causes_are_written_by_one_of_many(world, incident):
     assert len(world.store.commit_unless_moved([reminding], since=seen, at=world.at(30))) == 1
     assert world.store.commit_unless_moved([reminding], since=seen, at=world.at(30)) == []
     assert [t.event for t in world.store.transitions(opened.id)] == ["opened", "reminded"]
+
+
+@pytest.mark.parametrize("how", ["leased", "failed"])
+def test_what_was_put_off_while_the_clock_was_ahead_is_due_again(world, incident, how):
+    """It would keep the receiver from all that is told of the group later, until that day comes."""
+    ahead = world.at(24 * 365)
+    first, _, second, _ = world.store.notifications()
+    if how == "leased":
+        world.store.lease([first, second], at=ahead, until=ahead + timedelta(minutes=2))
+    else:
+        world.store.mark_failed(first.id, error="503", next_attempt_at=ahead, along=[second.id])
+    assert [receiver for receiver, *_ in pending(world, 3)] == ["team"]
+    assert world.store.revive("team", at=world.at(3)) == 0
+    assert world.store.revive("oncall", at=world.at(3)) == 2
+    assert pending(world, 3) == [("oncall", [1, 3], "open"), ("team", [2, 4], "open")]
+    assert world.store.lease(world.store.notifications()[::2], at=world.at(3), until=world.at(4)) == [1, 3]
+    assert world.store.revive("oncall", at=world.at(3)) == 0, "what is being sent stays leased"
+
+
+def test_what_was_refused_of_groups_that_are_over_is_not_read_again(world, incident, monkeypatch):
+    """It is looked for after every message, and piles up for as long as a receiver refuses."""
+    for notification in world.store.notifications():
+        world.store.mark_dead(notification.id, error="revoked")
+    read, told = [], outbox._told
+    monkeypatch.setattr(outbox, "_told", lambda session, leads, *of: read.append(leads) or told(session, leads, *of))
+    assert world.store.revive("oncall", at=world.at(4)) == 0
+    assert read == []
+    run = world.store.runs()[0]
+    (opened,) = world.store.commit_judgement(None, [world.opening(run, target="sales")], at=world.at(3))
+    world.store.mark_dead(world.store.notifications(opened.id)[0].id, error="revoked")
+    assert world.store.revive("oncall", at=world.at(4)) == 1
+    assert read == [[opened.id]]

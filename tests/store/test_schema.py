@@ -109,6 +109,9 @@ def test_superseded_baselines_and_resolved_incidents_do_not_count_as_current(con
         lambda store, _: store.told(baseline_id=1),
         lambda store, _: store.tripped("support", 1),
         lambda store, _: store.incidents(target="support", open_only=True),
+        lambda store, _: store.incidents(open_only=True),
+        lambda store, _: store.unanswered(),
+        lambda store, at: store.revive("oncall", at=at),
         lambda store, _: store.transitions(1),
         lambda store, at: store.waiting(at),
         lambda store, at: store.waiting(at + timedelta(days=1)),
@@ -132,9 +135,24 @@ def test_the_frequent_questions_never_read_a_whole_table(world, connection, ask)
     assert queries
     for statement, given in queries:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
-        # The one row that names the file is no table to speak of.
-        known = ("VIRTUAL TABLE", "SCAN installation")
+        # The one row that names the file is no table to speak of, and the index holds only what is open.
+        known = ("VIRTUAL TABLE", "SCAN installation", "SCAN incident USING INDEX ix_incident_open")
         assert [step for step in plan if step.startswith("SCAN") and not any(word in step for word in known)] == []
+
+
+def test_an_incident_opens_without_a_look_at_all_that_ever_were(world, connection):
+    asked = []
+    sa.event.listen(
+        world.store._database._readers,
+        "before_cursor_execute",
+        lambda _c, _k, statement, given, *_: asked.append((statement, given)),
+    )
+    step = world.opening(world.store.runs()[0], target="other", cause="served openai")
+    world.store.commit_judgement(None, [step], at=world.at(2), join=lambda step, _: step)
+    queries = [(statement, given) for statement, given in asked if statement.startswith("SELECT")]
+    plans = [row[3] for query in queries for row in connection.execute(f"EXPLAIN QUERY PLAN {query[0]}", query[1])]
+    assert "SCAN incident USING INDEX ix_incident_open" in plans
+    assert "SCAN incident" not in plans
 
 
 def test_a_series_is_read_from_its_index_alone(connection):
