@@ -31,8 +31,12 @@ class Deliveries:
         self.under_way: set[asyncio.Task[None]] = set()
         self._is_about_to_look = self._wants_reminders = False
 
-    async def deliver(self, *, reminds: bool = True) -> None:
-        """Send what is pending, and with ``reminds`` what time alone makes worth telling.
+    async def deliver(self, *, reminds: bool = True, repeats: bool = False) -> None:
+        """Send what is pending, and what time alone makes worth telling.
+
+        Args:
+            reminds: write the reminders that are due first.
+            repeats: tell receivers that forget what stands again.
 
         Raises:
             StoreError: the database cannot be read or written.
@@ -46,7 +50,7 @@ class Deliveries:
                 await asyncio.to_thread(reminding.remind, self._store, self._policy, at=self._clock.now())
         finally:
             self._is_about_to_look = False
-        await self._courier.deliver(at=self._clock.now())
+        await self._courier.deliver(at=self._clock.now(), repeats=repeats)
 
     def begin(self, *, reminds: bool) -> None:
         """Start a pass, unless one is about to look and so will find what there is by then.
@@ -62,9 +66,12 @@ class Deliveries:
         task.add_done_callback(self.under_way.discard)
 
     async def quietly(self) -> None:
-        """A pass without reminders of which trouble is logged: what is pending is tried again at the next."""
+        """A pass without reminders of which trouble is logged: what is pending is tried again at the next.
+
+        Receivers that forget are told again what stands: the program runs, and will say so when it no longer stands.
+        """
         try:
-            await self.deliver(reminds=False)
+            await self.deliver(reminds=False, repeats=True)
         except Exception as error:
             expected = isinstance(error, DriftwatchError)
             log.exception("delivery.failed", error=str(error) if expected else None, exc_info=not expected)

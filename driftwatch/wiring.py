@@ -270,6 +270,7 @@ def policy(settings: Settings) -> Policy:
             for window in wanted.maintenance
         ),
         receivers=tuple(settings.receivers),
+        target_receivers={name: tuple(found.receivers) for name, found in settings.targets.items()},
         untold_ends=frozenset(name for name, found in settings.receivers.items() if not found.send_on_resolved),
     )
 

@@ -22,18 +22,23 @@ _Receipt = TypeVar("_Receipt")
 
 
 async def attempt(
-    receiver: str, send: Callable[[_Said], Awaitable[_Receipt]], said: _Said
+    receiver: str,
+    send: Callable[[_Said], Awaitable[_Receipt]],
+    said: _Said,
+    *,
+    longest_s: float | None = None,
 ) -> tuple[_Receipt | None, DeliveryError | None]:
-    """Send once: the notifier's receipt, and what went wrong."""
+    """Send once: the notifier's receipt, and what went wrong; given up after ``longest_s``, or ``ATTEMPT_S``."""
+    longest_s = ATTEMPT_S if longest_s is None else longest_s
     try:
-        async with asyncio.timeout(ATTEMPT_S):
+        async with asyncio.timeout(longest_s):
             return await send(said), None
     except DeliveryError as error:
         return None, error
     except DriftwatchError as error:
         return None, DeliveryError(f"receiver '{receiver}': {error}", receiver=receiver, retryable=True)
     except TimeoutError:
-        sentence = f"receiver '{receiver}': it did not answer within {ATTEMPT_S:g} s"
+        sentence = f"receiver '{receiver}': it did not answer within {longest_s:g} s"
         return None, DeliveryError(sentence, receiver=receiver, retryable=True)
     except Exception as error:  # noqa: BLE001 - whatever a notifier's library raises, the page must stay due
         # The type alone: a library's message may hold the address, which for a webhook is the secret.

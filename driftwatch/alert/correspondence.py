@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
 
 from driftwatch.domain import (
     Announcement,
@@ -15,9 +18,12 @@ from driftwatch.domain import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Correspondence:
-    """All that one receiver was or will be told of one group."""
+    """All that one receiver was or will be told of one group.
+
+    Without slots, since of a thousand targets that joined each is asked for many times: what is found is kept.
+    """
 
     notifications: tuple[Notification, ...]
     """To this receiver, about this group, in every state, oldest first; one pending at least."""
@@ -34,7 +40,7 @@ class Correspondence:
         """What waits, oldest first."""
         return [n for n in self.notifications if n.state is NotificationState.PENDING]
 
-    @property
+    @cached_property
     def sent(self) -> list[Notification]:
         """What the receiver was told, in that order."""
         told = [(n.sent_at, n.id, n) for n in self.notifications if n.sent_at is not None]
@@ -44,16 +50,20 @@ class Correspondence:
         """What a notification tells this receiver.
 
         The first word that it has of a group is that an incident opened, whatever others know of the group by then:
-        "two more targets have it" says nothing to who is responsible for the second.
+        "two more targets have it" says nothing to who is responsible for the second. A target that was
+        told as over and has it again, e.g. since an acceptance was taken back, is no further target either: it is back.
         """
-        edge = next(t for t in self.announcement.history if t.id == notification.transition_id)
-        is_first = all(n.id == notification.id for n in self.sent[:1])
-        return replace(edge, event=Event.OPENED) if edge.before is None and is_first else edge
+        edge = self._edges[notification.transition_id]
+        if edge.before is not None:
+            return edge
+        if all(n.id == notification.id for n in self.sent[:1]):
+            return replace(edge, event=Event.OPENED)
+        is_back = edge.event is Event.JOINED and self._was_over(edge)
+        return replace(edge, event=Event.REOPENED) if is_back else edge
 
     def incident(self, notification: Notification) -> Incident:
         """The one that moved."""
-        moved = self.edge(notification).incident_id
-        return next(m for m in self.announcement.members if m.id == moved)
+        return self._members[self.edge(notification).incident_id]
 
     def telling(self, notification: Notification) -> Announcement:
         """The announcement of one of its edges."""
@@ -75,3 +85,29 @@ class Correspondence:
         last = sent[-1].transition_id
         states = {t.incident_id: t.after for t in self.announcement.history if t.id <= last}
         return any(state is not IncidentState.RESOLVED for state in states.values())
+
+    def n_open_as_told(self, told_at: datetime) -> int:
+        """How many incidents of the group were open when the receiver was told; what still waits for it is not known.
+
+        Args:
+            told_at: when that was.
+        """
+        waiting = {n.transition_id for n in self.pending}
+        known = (t for t in self.announcement.history if t.at <= told_at and t.id not in waiting)
+        states = {t.incident_id: t.after for t in known}
+        return sum(state is not IncidentState.RESOLVED for state in states.values())
+
+    def _was_over(self, begun: Transition) -> bool:
+        """Whether the receiver was told that the target of an incident that begins was over."""
+        target = self._members[begun.incident_id].target
+        told = (self._edges[n.transition_id] for n in self.sent)
+        ended = (self._members[t.incident_id].target for t in told if t.event is Event.RESOLVED and t.id < begun.id)
+        return target in ended
+
+    @cached_property
+    def _edges(self) -> Mapping[int, Transition]:
+        return {t.id: t for t in self.announcement.history}
+
+    @cached_property
+    def _members(self) -> Mapping[int, Incident]:
+        return {m.id: m for m in self.announcement.members}

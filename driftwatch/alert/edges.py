@@ -44,6 +44,10 @@ def edge(announcement: Announcement, evidence: IncidentEvidence) -> Told:
             first = (f"Incident {number}, known since {when(announcement.lead.opened_at)}, got graver.",)
         case Event.ESCALATED:
             title, first = name.after("Escalated", whole), (sentence(f"Incident {number}: {reason}"),)
+        case Event.REOPENED if transition.before is None:
+            target = line(incident.target, 100)
+            title = name.after("Back again", target)
+            first = (f"{target} was over, and has it again; it belongs to incident {number}.",)
         case Event.REOPENED:
             times = ordinal(incident.n_reopened + 1)
             title = name.after("Back again", whole)
@@ -91,7 +95,8 @@ def _ended(announcement: Announcement) -> Told:
     if by_itself:
         first = f"{target}: {line(transition.reason)}"
     elif transition.reason.startswith(NEW_BASELINE):
-        first = f"{target}: {line(transition.reason)}. It is watched against the new baseline from now on"
+        # Calibration may still be under way: what is true in either case.
+        first = f"{target}: {line(transition.reason)}. What comes next is held against it as soon as it is armed"
     else:
         author = line(transition.author, 100)
         first = f"{author} closed incident {announcement.lead.id} of {target}: {line(transition.reason)}"

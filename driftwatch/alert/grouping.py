@@ -14,6 +14,9 @@ from driftwatch.providers import PROVIDERS
 _REACHED_BY = ("region", "location")
 """Options that say where an endpoint is when it has no address of its own: Bedrock's and Vertex AI's."""
 
+_PORTS = {"http": 80, "https": 443}
+"""Where an address without a port leads."""
+
 
 def cause(kind: Kind, target: Target, trouble: str = "") -> str:
     """What incidents of one group have in common: what happened, whose endpoint it happened at, and where that is.
@@ -72,10 +75,10 @@ def join(step: Step, standing: Sequence[Incident], *, within: timedelta) -> Step
 
 
 def _place(address: str | None) -> str:
-    """Host and port of an address, without what it may hold beside them."""
+    """Host and port of an address, without what it may hold beside them, nor a port that says nothing."""
     try:
         parts = urlsplit(address or "")
-        port = f":{parts.port}" if parts.port else ""
+        port = f":{parts.port}" if parts.port and parts.port != _PORTS.get(parts.scheme) else ""
     except ValueError:  # no address that could be asked; the provider says so
         return ""
     return f"{parts.hostname}{port}" if parts.hostname else ""

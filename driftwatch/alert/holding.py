@@ -24,7 +24,7 @@ COLLECTING_MORE = timedelta(hours=1)
 """How long before the second such message; doubled before each further one."""
 
 COLLECTING_MOST = timedelta(hours=24)
-"""Longest time that who joins is collected."""
+"""Longest time that who joins is collected, unless somebody is on it and it is others' business."""
 
 _BEGINNINGS = frozenset({Event.OPENED, Event.REOPENED, Event.ESCALATED, Event.JOINED})
 """What tells that an incident is open."""
@@ -51,7 +51,8 @@ class Send:
 class Hold:
     """It waits. Nothing depends on ``until``, which is for people: what is held is looked at again at every pass."""
 
-    until: datetime
+    until: datetime | None
+    """None: until something else of the group is told."""
     why: str
 
 
@@ -87,10 +88,17 @@ class _Case:
         return min((m.severity for m in standing), key=lambda severity: severity.rank)
 
     def silenced(self, notification: Notification) -> Muted | None:
-        """Why an edge must not be told now; one about the whole group only where all that is open of it is muted."""
+        """Why an edge must not be told now.
+
+        One about the whole group only where all that is open of it is muted; its end only where all of it is, whichever
+        part of it happened to end last.
+        """
         edge = self.mail.edge(notification)
         about_one = edge.before is None or edge.event in {Event.OPENED, Event.JOINED, Event.REOPENED, Event.RESOLVED}
-        asked = [self.mail.incident(notification)] if about_one else [m for m in self.members if m.is_open]
+        if about_one and any(m.is_open for m in self.members):
+            asked = [self.mail.incident(notification)]
+        else:
+            asked = [m for m in self.members if m.is_open] or list(self.members)
         found = [self._muted(incident) for incident in asked]
         mutes = [mute for mute in found if mute is not None]
         return min(mutes, key=lambda mute: mute.until) if mutes and len(mutes) == len(found) else None
@@ -102,6 +110,14 @@ class _Case:
             return None
         end = quiet_end(self.policy, self.mail.receiver, self.severity, self.at)
         return None if end is None else Hold(until=end, why=f"quiet hours until {when(end)}")
+
+    def is_own(self, notification: Notification) -> bool:
+        """Whether what moved, by itself, is for the receiver, and not told only since the group is."""
+        return self.policy.is_for(self.mail.receiver, Facts.of_incident(self.mail.incident(notification)))
+
+    def has_doubled(self, told_at: datetime) -> bool:
+        """Whether twice as much of the group is open as the receiver was told then."""
+        return sum(m.is_open for m in self.members) >= 2 * self.mail.n_open_as_told(told_at)
 
     def was_never_heard(self, pending: Sequence[Notification]) -> bool:
         """Whether all that is to be told of a group that is over happened while it was muted."""
@@ -133,10 +149,15 @@ def is_leased(notification: Notification, at: datetime) -> bool:
 
 
 def is_answered(members: Sequence[Incident]) -> bool:
-    """Whether somebody has acknowledged a group, or it is over: nothing of the gravest that is open waits for it."""
+    """Whether somebody is on the gravest of a group that is open, or nothing of it is open.
+
+    Who joins later and is no graver is part of what was acknowledged: nobody is called in for the fifth target of what
+    somebody has looked at since the first.
+    """
     standing = [m for m in members if m.is_open]
     gravest = min((m.severity.rank for m in standing), default=0)
-    return all(m.state is IncidentState.ACKNOWLEDGED for m in standing if m.severity.rank == gravest)
+    states = {m.state for m in standing if m.severity.rank == gravest}
+    return not states or IncidentState.ACKNOWLEDGED in states
 
 
 def decide(
@@ -206,24 +227,27 @@ def _of_what_stands(case: _Case, pending: Sequence[Notification]) -> Mapping[int
             found[notification.id] = Hold(until=mute.until, why=mute.why)
         else:
             live.append(notification)
-    if live:
-        told = max(live, key=lambda n: _weight(case, n))
-        return {**found, **_timed(case, told, live, case.quiet(told) or _collected(case, live))}
+    collected = _collected(case, live)
+    # Who is collected goes along with whatever else is told of the group: each message has all targets.
+    ready = live if collected is None else [n for n in live if mail.edge(n).event is not Event.JOINED]
+    if ready or (live and not notes):
+        told = max(ready or live, key=lambda n: _weight(case, n))
+        return {**found, **_timed(case, told, live, case.quiet(told) or (None if ready else collected))}
     if not notes:
         return found
     if not is_known:
         holds = [decision for decision in found.values() if isinstance(decision, Hold)]
         # A note is told after what it is about, or not at all.
         return {**found, **{n.id: holds[0] if holds else Mute(why="the incident was not told here") for n in notes}}
-    return {**found, **_of_notes(case, notes)}
+    return {**found, **_of_notes(case, notes, along=live)}
 
 
-def _of_notes(case: _Case, notes: Sequence[Notification]) -> Mapping[int, Decision]:
+def _of_notes(case: _Case, notes: Sequence[Notification], *, along: Sequence[Notification]) -> Mapping[int, Decision]:
     """Notes are told one by one and in order; what is acknowledged for many targets at once is one of them."""
     is_taken = [case.mail.edge(n).event is Event.ACKNOWLEDGED for n in notes]
     n_first = (is_taken.index(False) if False in is_taken else len(notes)) or 1
     first = notes[:n_first]
-    return _timed(case, first[-1], first, case.quiet(first[-1]))
+    return _timed(case, first[-1], [*along, *first], case.quiet(first[-1]))
 
 
 def _timed(
@@ -264,6 +288,10 @@ def _weight(case: _Case, notification: Notification) -> tuple[int, int, int, int
 def _collected(case: _Case, live: Sequence[Notification]) -> Hold | None:
     """Who joins is told at most once in a while, the more seldom the more of such messages there were.
 
+    The first such message says how far it reaches, whosever the targets are. The next have to be about a target of the
+    receiver's own, and about twice as many as they know of; or a day late. Others' targets are no message of their own
+    at all while somebody is on it.
+
     Counted from the first that joined and is not told, so that runs an hour apart are collected too, and from the
     message before. Who hears of the group for the first time, or shows each incident by itself, is told at once.
     """
@@ -271,9 +299,15 @@ def _collected(case: _Case, live: Sequence[Notification]) -> Hold | None:
     events = {mail.edge(n).event for n in live}
     if case.shows_each or Event.JOINED not in events or events & _LOUD or not mail.is_known_open():
         return None
-    joined_at = min(mail.edge(n).at for n in live if mail.edge(n).event is Event.JOINED)
-    last_at = max(n.sent_at for n in mail.notifications if n.sent_at is not None)
-    until = max(joined_at, last_at) + collecting(sum(mail.edge(n).event is Event.JOINED for n in mail.sent))
+    joined = [n for n in live if mail.edge(n).event is Event.JOINED]
+    own = [n for n in joined if case.is_own(n)]
+    n_told = sum(mail.edge(n).event is Event.JOINED for n in mail.sent)
+    if n_told and not own and is_answered(case.members):
+        return Hold(until=None, why="others' targets, and somebody is on it: told with the next message about it")
+    last_at = max(n.sent_at for n in mail.sent if n.sent_at is not None)
+    until = max(last_at, min(mail.edge(n).at for n in own or joined)) + collecting(n_told)
+    if n_told and not (own and case.has_doubled(last_at)):
+        until = max(until, last_at + COLLECTING_MOST)
     return Hold(until=until, why=f"collected with what else joins until {when(until)}") if case.at < until else None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from driftwatch.alert import edges, figures
 from driftwatch.alert.edges import Tone
-from driftwatch.alert.evidence import Change, IncidentEvidence, NextStep, Pair, also, headline, told
+from driftwatch.alert.evidence import Attribution, Change, IncidentEvidence, NextStep, Pair, also, headline, told
 from driftwatch.alert.incidents import DRIFTWATCH
 from driftwatch.alert.text import count, duration, line, sentence, uncapped, when
 from driftwatch.alert.titles import begun_for, called_of, counted, gravest, in_a_title, named, targets_of
@@ -175,6 +175,7 @@ def _in_full(
     footer: str,
 ) -> Message:
     """A message with all the evidence that fits; its first lines say what, since when, how sure and whose side."""
+    evidence = replace(evidence, attribution=_whose_side(announcement, incident) or evidence.attribution)
     said = [*first, sentence(_what(announcement, incident, evidence))]
     targets = targets_of(announcement.members)
     if announcement.transition.event is Event.OPENED and announcement.lead not in begun_for(announcement):
@@ -207,6 +208,16 @@ def _in_full(
         fields=tuple(figures.fields(announcement, incident, evidence)),
         footer=footer,
     )
+
+
+def _whose_side(announcement: Announcement, incident: Incident) -> Attribution | None:
+    """As judged for the latest of the same kind that joined: it knew which other targets had moved by then.
+
+    What was judged when the first alone had moved would contradict the list of those that have it by now.
+    """
+    later = [m for m in announcement.members if m.kind is incident.kind and m.opened_at > incident.opened_at]
+    latest = max(later, key=lambda member: (member.opened_at, member.id), default=None)
+    return None if latest is None else IncidentEvidence.from_json(latest.evidence).attribution
 
 
 def _beside(announcement: Announcement) -> str:

@@ -3,25 +3,29 @@
 A notification is marked sent only after the receiver took it. A crash between the two repeats the message with the same
 ``dedup_key``: a page twice is a nuisance, a page lost is the failure driftwatch exists against. Before it is sent it is
 leased, so that of two processes on one database, e.g. ``serve`` and ``check`` from cron, one sends it.
+
+A receiver that forgets is told again and again what stands; that is no delivery and is not written down: see
+``repeating``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import structlog
 
-from driftwatch.alert.attempting import attempt, wait_s
+from driftwatch.alert.attempting import LONGEST_WAIT_S, attempt, wait_s
 from driftwatch.alert.correspondence import Correspondence
 from driftwatch.alert.holding import Decision, Hold, Mute, Send, decide
 from driftwatch.alert.letter import Letter, fields_of, unknown_receiver
 from driftwatch.alert.outgoing import Outbox
 from driftwatch.alert.policy import Policy
-from driftwatch.alert.receiver import Notifier, shows_each
+from driftwatch.alert.receiver import Notifier, is_repeating, shows_each
+from driftwatch.alert.repeating import Repeater
 from driftwatch.clock import stopwatch
 from driftwatch.domain import Announcement, Json, Notification, Silence
 from driftwatch.errors import DeliveryError
@@ -54,6 +58,15 @@ class DeliveryReport:
         return DeliveryReport(**{name: mine[name] + theirs[name] for name in mine})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Look:
+    """One call to look into the outbox. Another one at the same time is another: who came later may know more."""
+
+    at: datetime
+    late_s: Callable[[], float] = field(default_factory=stopwatch)
+    """Seconds since ``at``."""
+
+
 class Courier:
     """Tells every receiver what waits for it: receivers beside each other, the messages of each one by one.
 
@@ -72,10 +85,13 @@ class Courier:
         self, outbox: Outbox, notifiers: Mapping[str, Notifier], *, policy: Policy, lease_s: float = LEASE_S
     ) -> None:
         self._outbox, self._notifiers, self._policy, self._lease_s = outbox, notifiers, policy, lease_s
-        self._asked: dict[str, datetime] = {}
-        """Receivers that are being told → the time up to which."""
-        self._late_s: Callable[[], float] = stopwatch()
-        """Seconds since the oldest pass that is under way began."""
+        self._asked: dict[str, _Look] = {}
+        """Receivers that are being told → the latest call to tell them."""
+        self._repeaters = [
+            Repeater(outbox, receiver, notifier, policy=policy)
+            for receiver, notifier in notifiers.items()
+            if is_repeating(notifier)
+        ]
         self._resting: dict[str, datetime] = {}
         """Receivers that have just failed or asked for time → until when."""
         self._revived_at: datetime | None = None
@@ -87,22 +103,27 @@ class Courier:
         """Whether a pass is telling a receiver right now."""
         return receiver in self._asked
 
-    async def deliver(self, *, at: datetime) -> DeliveryReport:
-        """Tell all that may be told at a time.
+    async def deliver(self, *, at: datetime, repeats: bool = False) -> DeliveryReport:
+        """Tell all that may be told at a time; with ``repeats`` also, beside it, what receivers forget.
 
-        A receiver that is being told already is left to that pass, which then looks as far as this time: one that
-        hangs delays nobody else.
+        A receiver that is being told already is left to that pass, which then looks again: one that hangs delays
+        nobody else.
         """
+        late_s = stopwatch()
         found, silences = await asyncio.to_thread(self._read, at)
         by_receiver: dict[str, list[tuple[list[Notification], Announcement]]] = {}
         for notifications, announcement in found:
             by_receiver.setdefault(notifications[0].receiver, []).append((notifications, announcement))
         idle = [receiver for receiver in sorted(by_receiver) if receiver not in self._asked]
-        if not self._asked:
-            self._late_s = stopwatch()
-        self._asked |= {receiver: max(at, self._asked.get(receiver, at)) for receiver in by_receiver}
-        work = (self._serve(receiver, by_receiver[receiver], silences) for receiver in idle)
-        reports = await asyncio.gather(*work, return_exceptions=True)
+        for receiver in by_receiver:
+            before = self._asked.get(receiver)
+            self._asked[receiver] = _Look(at=max(at, before.at) if before else at, late_s=late_s)
+        passes = {
+            receiver: asyncio.create_task(self._serve(receiver, self._asked[receiver], by_receiver[receiver], silences))
+            for receiver in idle
+        }
+        again = [self._repeat(one, at, after=passes.get(one.receiver)) for one in self._repeaters if repeats]
+        reports = await asyncio.gather(*passes.values(), *again, return_exceptions=True)
         total = DeliveryReport()
         for report in reports:
             if isinstance(report, BaseException):
@@ -113,51 +134,67 @@ class Courier:
 
     def _read(self, at: datetime) -> tuple[_Mail, list[Silence]]:
         """All that is due; what was refused for good is tried again by a new process, and then once a day."""
-        if self._revived_at is None or at - self._revived_at >= REVIVED_AFTER:
+        if self._revived_at is None or not timedelta(0) <= at - self._revived_at < REVIVED_AFTER:
             self._revived_at = at
             for receiver in self._notifiers:
                 self._outbox.revive(receiver, at=at)
         return self._outbox.waiting(at), self._outbox.silences()
 
-    async def _serve(self, receiver: str, found: _Mail, silences: Sequence[Silence]) -> DeliveryReport:
+    async def _serve(self, receiver: str, look: _Look, found: _Mail, silences: Sequence[Silence]) -> DeliveryReport:
         """Tell one receiver until nothing is left that may be told."""
         total, held = DeliveryReport(), set[int]()
         try:
             while True:
-                at = self._asked[receiver]
-                report, is_moved = await self._round(receiver, at, found, silences, held)
+                report, is_moved = await self._round(receiver, look, found, silences, held)
                 total += report
-                if at != self._asked[receiver]:
+                # Whoever called since ``found`` was read has left to us what came into the outbox meanwhile.
+                if look is not self._asked[receiver]:
                     held.clear()
                 elif not (report.n_sent or report.n_dead or is_moved):
                     return total
-                at = self._asked[receiver]
+                look = self._asked[receiver]
                 # What waits for a time, and not for the receiver, waits at this time as it did a moment ago.
-                found, silences = await asyncio.to_thread(self._read_again, receiver, at, sorted(held))
+                found, silences = await asyncio.to_thread(self._read_again, receiver, look.at, sorted(held))
         finally:
             del self._asked[receiver]
+
+    async def _repeat(
+        self, repeater: Repeater, at: datetime, *, after: asyncio.Task[DeliveryReport] | None
+    ) -> DeliveryReport:
+        """Tell a receiver again what stands when its news are told, unless another pass tells it, or it rests."""
+        if after is not None:
+            await asyncio.wait([after])
+        if repeater.receiver not in self._asked and not self._rests(repeater.receiver, at):
+            await repeater.repeat(at=at)
+        return DeliveryReport()
+
+    def _rests(self, receiver: str, at: datetime) -> bool:
+        # Longer than any wait is one that began while the clock was ahead.
+        left = self._resting.get(receiver, at) - at
+        return timedelta(0) < left <= timedelta(seconds=LONGEST_WAIT_S)
 
     def _read_again(self, receiver: str, at: datetime, held: Sequence[int]) -> tuple[_Mail, list[Silence]]:
         return self._outbox.waiting(at, receiver=receiver, apart_from=held), self._outbox.silences()
 
     async def _round(
-        self, receiver: str, at: datetime, found: _Mail, silences: Sequence[Silence], held: set[int]
+        self, receiver: str, look: _Look, found: _Mail, silences: Sequence[Silence], held: set[int]
     ) -> tuple[DeliveryReport, bool]:
         """Tell what may be told of what was read; also, whether something has moved meanwhile and is to be read again.
 
         Adds the groups of which all waits for a time to ``held``.
         """
-        if self._resting.get(receiver, at) > at:
+        at = look.at
+        if self._rests(receiver, at):
             return DeliveryReport(), False
         letters, n_muted = await asyncio.to_thread(self._sort, found, silences, at, held)
         told, is_moved = DeliveryReport(n_muted=n_muted), False
         is_flood = len(letters) > DIGEST_ABOVE and any(letter.has_waited(at) for letter in letters)
         if is_flood and receiver in self._notifiers and receiver not in self._undigested:
-            report, is_moved = await self._digest(receiver, letters, at)
+            report, is_moved = await self._digest(receiver, letters, look)
             return told + report, is_moved
         # What failed goes last: one message that a receiver cannot take must not stand before the others for good.
         for letter in sorted(letters, key=lambda letter: (letter.notification.attempts, letter.notification.id)):
-            report, has_moved = await self._send(letter, at)
+            report, has_moved = await self._send(letter, look)
             told, is_moved = told + report, is_moved or has_moved
             if report.n_failed:
                 return told, False
@@ -198,10 +235,10 @@ class Courier:
                     self._outbox.hold(notification.id, reason=decision.why)
         return letters, n_muted
 
-    async def _send(self, letter: Letter, at: datetime) -> tuple[DeliveryReport, bool]:
+    async def _send(self, letter: Letter, look: _Look) -> tuple[DeliveryReport, bool]:
         """Send one: one attempt. Also, whether something else is to be told by now."""
         receiver = letter.mail.receiver
-        mine, is_moved = await asyncio.to_thread(self._take, [letter], at)
+        mine, is_moved = await asyncio.to_thread(self._take, [letter], look)
         if not mine:
             return DeliveryReport(), is_moved
         [letter] = mine
@@ -211,11 +248,11 @@ class Courier:
             if notifier is None
             else await attempt(receiver, notifier.send, letter.announcement)
         )
-        return await asyncio.to_thread(self._record, letter, receipt, error, at), False
+        return await asyncio.to_thread(self._record, letter, receipt, error, look.at), False
 
-    async def _digest(self, receiver: str, letters: Sequence[Letter], at: datetime) -> tuple[DeliveryReport, bool]:
+    async def _digest(self, receiver: str, letters: Sequence[Letter], look: _Look) -> tuple[DeliveryReport, bool]:
         """Tell many in one message; one by one from now on where the receiver will never take that."""
-        mine, is_moved = await asyncio.to_thread(self._take, letters, at)
+        mine, is_moved = await asyncio.to_thread(self._take, letters, look)
         if not mine:
             return DeliveryReport(), is_moved
         notifier = self._notifiers[receiver]
@@ -225,20 +262,20 @@ class Courier:
             self._undigested.add(receiver)
             await asyncio.to_thread(self._put_back, mine)
             return DeliveryReport(), True
-        return await asyncio.to_thread(self._record_all, mine, receipts or {}, error, at), is_moved
+        return await asyncio.to_thread(self._record_all, mine, receipts or {}, error, look.at), is_moved
 
     def _put_back(self, letters: Sequence[Letter]) -> None:
         for letter in letters:
             self._outbox.give_back(letter.leased)
 
-    def _take(self, letters: Sequence[Letter], at: datetime) -> tuple[list[Letter], bool]:
+    def _take(self, letters: Sequence[Letter], look: _Look) -> tuple[list[Letter], bool]:
         """Lease those that are still to be sent, as they are by now; also, whether another decision was found.
 
         What was decided when the round began may have been answered, silenced or over since. While it is leased nobody
         else tells this receiver of this group, so what is read then is still so when it is told.
         """
         # A pass may take longer than one lease.
-        late_s = self._late_s() if self._lease_s else 0.0
+        at, late_s = look.at, look.late_s() if self._lease_s else 0.0
         until = at + timedelta(seconds=self._lease_s + late_s)
         taken, is_moved = [], False
         for letter in letters:
@@ -288,6 +325,8 @@ class Courier:
             log.info("notification.sent", along=len(letter.along), **fields)
             return DeliveryReport(n_sent=1, n_muted=len(letter.along))
         if not error.retryable:
+            # It was not the digest that was refused, e.g. where a token was revoked.
+            self._undigested.discard(receiver)
             others = [n for n in letter.leased if n.id != notification.id]
             self._outbox.mark_dead(notification.id, error=str(error), along=others)
             log.error("notification.dead", error=str(error), **fields)

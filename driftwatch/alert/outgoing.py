@@ -22,6 +22,10 @@ class Outbox(Protocol):
         """All that one receiver was or will be told of the group of an incident."""
         ...
 
+    def standing(self, receiver: str) -> list[tuple[list[Notification], Announcement]]:
+        """For each group of which something is open and the receiver was told: all that it was or will be told."""
+        ...
+
     def silences(self) -> list[Silence]:
         """All that were ever made."""
         ...

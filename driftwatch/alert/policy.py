@@ -92,6 +92,8 @@ class Policy:
     maintenance: tuple[Window, ...] = ()
     receivers: tuple[str, ...] = ()
     """All that are configured: who is told of what no target stands for, where no route says otherwise."""
+    target_receivers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Target → who is told of it where no route fits."""
     untold_ends: frozenset[str] = frozenset()
     """Receivers that are not told of the end of incidents (``send_on_resolved: false``)."""
 
@@ -111,6 +113,13 @@ class Policy:
             if not route.goes_on:
                 break
         return tuple(dict.fromkeys(found if is_routed else otherwise))
+
+    def is_for(self, receiver: str, facts: Facts) -> bool:
+        """Whether an incident with these facts, by itself, is told to a receiver.
+
+        True where that cannot be known, e.g. of a target that the config does not name any more: rather once too often.
+        """
+        return receiver in self.receivers_of(facts, otherwise=self.target_receivers.get(facts.target, (receiver,)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +186,14 @@ def fits(match: Matching, facts: Facts) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _pattern(wanted: str) -> re.Pattern[str]:
-    """Only ``*`` means something: names may hold every other character of a shell's patterns."""
-    return re.compile(".*".join(map(re.escape, wanted.split("*"))), re.DOTALL)
+    """Only ``*`` means something: names may hold every other character of a shell's patterns.
+
+    Each part stands where it is found first, and no other place is tried: ten stars would try for hours.
+    """
+    first, *rest = map(re.escape, wanted.split("*"))
+    between, last = rest[:-1], rest[-1:]
+    pattern = "".join([first, *(f"(?>.*?{part})" for part in between), *(f".*{part}" for part in last)])
+    return re.compile(pattern, re.DOTALL)
 
 
 def _text(value: Json) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from datetime import timedelta
+from typing import ClassVar, Protocol, TypeGuard
 
 from driftwatch.domain import Announcement, Event, Json
 
@@ -73,6 +74,28 @@ class Notifier(Protocol):
             DeliveryError: as for ``send``.
         """
         ...
+
+
+class Repeating(Notifier, Protocol):
+    """A notifier of a receiver that forgets, and expects to be told again and again what stands."""
+
+    repeats_every: ClassVar[timedelta]
+    """How often it is told at most."""
+
+    async def repeat(self, announcements: Sequence[Announcement]) -> None:
+        """Tell again, in one request, what the receipts say that was told, as far as it is still open.
+
+        Nothing else: no end, no incident that was not told yet. What it tells leaves no receipt.
+
+        Raises:
+            DeliveryError: as for ``send``.
+        """
+        ...
+
+
+def is_repeating(notifier: Notifier) -> TypeGuard[Repeating]:
+    """Whether its receiver forgets. Such a notifier says ``repeats_every``; the others say nothing, or None."""
+    return getattr(notifier, "repeats_every", None) is not None
 
 
 def shows_each(notifier: Notifier) -> bool:

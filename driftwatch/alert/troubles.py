@@ -314,6 +314,8 @@ class Reach:
     sent_at: datetime | None = None
     """When it last took one."""
     last_error: str = ""
+    is_grave: bool = False
+    """Whether what it has not taken is about a critical incident that is open."""
 
 
 def receiver(reach: Reach, *, at: datetime) -> Finding | None:
@@ -337,8 +339,10 @@ def receiver(reach: Reach, *, at: datetime) -> Finding | None:
     return Finding(
         trouble=Trouble.RECEIVER,
         receiver=reach.receiver,
+        # Whoever should have been woken was not: the others must not hear of it in the morning only.
+        severity=Severity.CRITICAL if reach.is_grave else Severity.WARNING,
         headline=f"Receiver {reach.receiver} {what}",
-        notes=(rest,),
+        notes=(rest, "What it did not take is critical, and still open.") if reach.is_grave else (rest,),
         steps=(
             NextStep(
                 command=f"driftwatch alerts test {shlex.quote(reach.receiver)}",

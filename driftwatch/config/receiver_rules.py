@@ -36,7 +36,18 @@ _OWN_LABELS = frozenset(
     {"alertname", "severity", "target", "kind", "owner", "feature", "trouble", "incident", "part", "incident_key"}
 )
 """What ``driftwatch.alert.receivers.alertmanager`` puts on every alert; a test compares the two."""
-_OWN_HEADERS = frozenset({"content-type", "content-length", "host", "user-agent"})
+_OWN_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ADDRESS = re.compile(r"[^@\s<>,;:\"]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -114,6 +125,15 @@ def _command(path: KeyPath, receiver: Mapping[str, Json]) -> Iterator[Problem]:
         )
 
 
+def _slack(path: KeyPath, receiver: Mapping[str, Json]) -> Iterator[Problem]:
+    if "allowed_users" in receiver and not {"app_token_env", "app_token_file"} & set(receiver):
+        yield Problem(
+            path=(*path, "allowed_users"),
+            problem="says who may use the buttons, and without an app token there are none",
+            instead="write app_token_env: SLACK_APP_TOKEN, or remove it",
+        )
+
+
 def _webhook(path: KeyPath, receiver: Mapping[str, Json]) -> Iterator[Problem]:
     headers = receiver.get("headers")
     for name in headers if isinstance(headers, dict) else ():
@@ -127,6 +147,7 @@ _RULES: Mapping[str, Callable[[KeyPath, Mapping[str, Json]], Iterator[Problem]]]
     "alertmanager": _alertmanager,
     "command": _command,
     "email": _email,
+    "slack": _slack,
     "webhook": _webhook,
 }
 

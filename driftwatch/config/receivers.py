@@ -6,14 +6,53 @@ A key that ends with ``_env`` or ``_file`` names where a secret is; the notifier
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
-from driftwatch.config.fields import EnvName, FilePath, HeaderName, Text, Timeout, Url
+from driftwatch.config.fields import EnvName, FilePath, HeaderName, Text, Timeout, Url, fail
 from driftwatch.config.section import Section
+
+_LIKE_A_MEMBER = "write the member ID from the profile's menu, e.g. U0123ABC456"
+_MEMBER = re.compile(r"[UW][A-Z0-9]{7,19}")
+"""Source: docs.slack.dev/tools/node-slack-sdk/reference/types/interfaces/CallUserSlack (U1234ABCD), 2026-11. Those of
+Enterprise organisations begin with W."""
+_MENTION = re.compile(r"<@([A-Z0-9]+)(\|[^>]*)?>")
+_GROUP = re.compile(r"S[A-Z0-9]{7,19}")
+_MISWRITTEN = re.compile(r"[UW][0-9][A-Z0-9]{6,18}")
+"""Where another way of writing is taken for an ID: a name in capital letters would pass for one else."""
+
+
+def _member(value: str) -> str:
+    """A Slack user by ID: a name can be taken by whoever wants it, an ID cannot."""
+    if not _MEMBER.fullmatch(value):
+        mention = _MENTION.fullmatch(value)
+        likely = mention[1] if mention else value.strip().upper()
+        if _MISWRITTEN.fullmatch(likely):
+            fail("not a member ID of Slack", f"did you mean '{likely}'?")
+        if value.startswith("@"):
+            fail("a name, which people can change, not a member ID of Slack", _LIKE_A_MEMBER)
+        if _GROUP.fullmatch(value):
+            fail("a user group, not a member ID of Slack", "write the ID of each of its members")
+        fail("not a member ID of Slack", _LIKE_A_MEMBER)
+    return value
+
+
+def _members(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        fail("allows nobody", "write who may act, e.g. [U0123ABC456], or remove it to let all who see the buttons act")
+    if len(set(value)) < len(value):
+        fail("names the same person twice", "keep one of the two")
+    return value
+
+
+_Member = Annotated[str, AfterValidator(_member), WithJsonSchema({"type": "string", "pattern": f"^{_MEMBER.pattern}$"})]
+
+SlackUsers = Annotated[tuple[_Member, ...], AfterValidator(_members)]
+"""People in Slack, by their IDs."""
 
 
 class _Receiver(Section):
@@ -42,6 +81,8 @@ class SlackReceiver(_Receiver):
     """Environment variable that holds an app-level token: buttons in the message, answered through Socket Mode."""
     app_token_file: FilePath | None = Field(default=None, examples=["/run/secrets/slack-app"])
     """File that holds an app-level token."""
+    allowed_users: SlackUsers | None = Field(default=None, examples=[["U0123ABC456"]])
+    """Member IDs of those who may acknowledge, silence and accept with the buttons. Default: all who see them."""
     base_url: Url | None = Field(default=None, examples=["https://slack.com/api"])
     """Where Slack's API begins, when it is reached through a proxy."""
 

@@ -262,6 +262,7 @@ class Upkeep:
                 refused_at=one.refused_at,
                 sent_at=one.sent_at,
                 last_error=one.last_error,
+                is_grave=one.is_grave,
             )
             incident = open_.get(name)
             if (

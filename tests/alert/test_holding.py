@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from driftwatch import reminding
 from driftwatch.alert.correspondence import Correspondence
 from driftwatch.alert.holding import Hold, Mute, Send, decide, is_answered
 from driftwatch.alert.muting import is_covered
-from driftwatch.alert.policy import Escalation, Facts, Policy, QuietHours, Window
+from driftwatch.alert.policy import Escalation, Facts, Policy, QuietHours, Route, Window
 from driftwatch.alert.receiver import EVERY_EVENT, FOR_PEOPLE
-from driftwatch.domain import Event, IncidentState, NotificationState, Severity
+from driftwatch.domain import Event, Incident, IncidentState, Notification, NotificationState, Severity
 from tests.alert.mailing import AT, Post, Recorder
 
 QUIET = Policy(quiet_hours=(QuietHours(begin=time(22), end=time(7)),))
@@ -231,20 +233,22 @@ def test_the_first_page_goes_at_once_and_who_joins_is_collected(make):
 
 
 def test_the_more_often_a_receiver_was_told_who_joined_the_longer_the_next_are_collected(make):
-    """Somebody joins every hour for three days: seven messages, not 72."""
+    """Somebody joins every hour for three days: six messages, not 72."""
     post = make()
     lead = post.open("lead")
     post.deliver(0)
-    told_at = []
+    told_at, n_open = [], []
     for minute in range(60, 72 * 60, 15):
         if minute % 60 == 0:
             post.open(f"t{minute}", minute, part_of=lead.id)
         if post.deliver(minute).n_sent:
             told_at.append(minute)
+            n_open.append(len(post.receivers["oncall"].told[-1].members))
     hours = [minute / 60 for minute in told_at]
-    assert hours == [1.25, 3, 6, 11, 20, 37, 62], "a quarter, 1, 2, 4, 8, 16 and 24 h after the first to join"
-    assert taken(post) == ["opened 1", *["joined 1"] * 7]
-    assert post.deliver(62 * 60 + 25 * 60).n_sent == 1, "and the last ones are not lost"
+    assert n_open == [2, 4, 8, 16, 32, 56], "twice as many each time, or a day later"
+    assert hours == [1.25, 3, 7, 15, 31, 55], "and not before 15 min, 1, 2, 4, 8, 16 h from the first to join"
+    assert taken(post) == ["opened 1", *["joined 1"] * 6]
+    assert post.deliver(55 * 60 + 25 * 60).n_sent == 1, "and the last ones are not lost"
     assert len(post.pending()) == 0
 
 
@@ -268,6 +272,191 @@ def test_a_reminder_takes_along_who_is_being_collected(make):
     post.move(lead, Event.REMINDED, 61)
     post.deliver(61)
     assert (taken(post), post.pending()) == (["opened 1", "reminded 1"], [])
+
+
+# ---------------------------------------------------------------- one's own who joins, and others'
+
+OWN = Policy(target_receivers={**dict.fromkeys("abcd", ("oncall",)), **dict.fromkeys("xyz", ("team",))})
+"""Whose the targets of one letter are."""
+DAY = 24 * 60
+
+
+def spread(make, policy=OWN, **receivers) -> tuple[Post, Incident]:
+    """A group of ``a``, told at 0, and others' ``x``, told at 16."""
+    post = make(policy, **(receivers or {"oncall": Recorder(), "team": Recorder()}))
+    lead = post.open("a", receivers=("oncall",))
+    post.deliver(0)
+    joined(post, lead, "x", 1)
+    post.deliver(1)
+    post.deliver(16)
+    return post, lead
+
+
+def joined(post: Post, lead: Incident, target: str, minutes: float) -> Incident:
+    return post.open(target, minutes, part_of=lead.id, receivers=post.policy.target_receivers[target])
+
+
+def waiting(post: Post, name: str = "oncall") -> list[Notification]:
+    return [n for n in post.store.notifications() if n.receiver == name and n.state is NotificationState.PENDING]
+
+
+def deliver_for(post: Post, begin: int, end: int, step: int = 30) -> list[int]:
+    """The minutes at which ``oncall`` was told something."""
+    found = []
+    for minute in range(begin, end, step):
+        before = len(taken(post))
+        post.deliver(minute)
+        found += [minute] if len(taken(post)) > before else []
+    return found
+
+
+def test_the_first_word_of_how_far_it_reaches_is_told_whosever_the_targets_are(make):
+    post, lead = spread(make)
+    assert taken(post) == ["opened 1", "joined 1"]
+    again = make(OWN, oncall=Recorder(), team=Recorder())
+    lead = again.open("a", receivers=("oncall",))
+    again.deliver(0)
+    again.move(lead, Event.ACKNOWLEDGED, 1)
+    joined(again, lead, "x", 2)
+    assert deliver_for(again, 2, 60, 5) == [17], "also when somebody is on it"
+
+
+def test_others_who_join_what_somebody_is_on_are_no_message_and_go_along_with_the_next(make):
+    post, lead = spread(make)
+    post.move(lead, Event.ACKNOWLEDGED, 20)
+    other = joined(post, lead, "y", 60)
+    assert deliver_for(post, 60, 30 * DAY, DAY) == []
+    why = "others' targets, and somebody is on it: told with the next message about it"
+    assert [(n.transition_id, n.last_error) for n in waiting(post)] == [(post.store.transitions(other.id)[0].id, why)]
+    joined(post, lead, "b", 31 * DAY)
+    assert deliver_for(post, 31 * DAY, 33 * DAY) == [31 * DAY + 60], "one of their own, as ever"
+    assert waiting(post) == []
+    assert {m.target for m in post.receivers["oncall"].told[-1].members} == {"a", "x", "y", "b"}
+
+
+def test_others_who_joined_and_were_never_told_end_with_the_group(make):
+    post, lead = spread(make)
+    post.move(lead, Event.ACKNOWLEDGED, 20)
+    other = joined(post, lead, "y", 60)
+    post.deliver(60)
+    for incident in post.store.group(lead.id):
+        post.move(incident, Event.RESOLVED, 5 * DAY)
+    post.deliver(5 * DAY)
+    assert taken(post) == ["opened 1", "joined 1", "resolved 1"]
+    assert post.pending() == []
+    [late] = [n for n in post.store.group_notifications(other.id) if n.transition_id == 5 and n.receiver == "oncall"]
+    assert (late.state, late.last_error.split(" ")[:2]) == (NotificationState.MUTED, ["told", "with"])
+
+
+def test_others_who_join_what_nobody_is_on_are_told_once_a_day(make):
+    post, lead = spread(make, replace(OWN, reminder_interval=timedelta(0)))
+    joined(post, lead, "y", 60)
+    joined(post, lead, "z", 120)
+    assert deliver_for(post, 60, 3 * DAY, 2) == [16 + DAY]
+    assert taken(post)[2:] == ["joined 1"]
+
+
+def test_whoever_is_called_in_has_no_target_of_their_own(make):
+    post, lead = spread(make, OWN, oncall=Recorder(), team=Recorder(), boss=Recorder())
+    post.move(lead, Event.ESCALATED, 20, receivers=("boss",))
+    post.deliver(20)
+    joined(post, lead, "b", 25)
+    assert deliver_for(post, 25, 41, 5) == []
+    post.deliver(45)
+    assert taken(post, "boss") == ["escalated 1", "joined 1"], "how far it reaches"
+    post.move(lead, Event.ACKNOWLEDGED, 46)
+    for n, target in enumerate("cdyz"):
+        joined(post, lead, target, 50 + n)
+    for day in range(1, 5):
+        post.deliver(day * DAY)
+    assert taken(post, "boss") == ["escalated 1", "joined 1"]
+
+
+def test_routes_say_whose_a_target_is(make):
+    """By severity: who is told of warnings only has no business with grave ones that join."""
+    routes = (
+        Route(match={"severity": ("warning",)}, receivers=("oncall",)),
+        Route(receivers=("team",)),
+    )
+    post, lead = spread(make, replace(OWN, routes=routes))
+    post.move(lead, Event.ACKNOWLEDGED, 20)
+    joined(post, lead, "b", 60)
+    assert deliver_for(post, 60, 3 * DAY) == []
+    post.open("c", 3 * DAY, part_of=lead.id, receivers=("oncall",), severity=Severity.WARNING)
+    assert deliver_for(post, 3 * DAY, 5 * DAY) == [3 * DAY + 60]
+
+
+def test_one_channel_that_has_every_target_is_told_when_twice_as_many_have_it(make):
+    names = [f"t{n}" for n in range(50)]
+    post = make(Policy(target_receivers=dict.fromkeys(names, ("oncall",))))
+    lead = post.open(names[0])
+    post.deliver(0)
+    told = []
+    for n, name in enumerate(names[1:7], start=1):
+        joined(post, lead, name, n * 180)
+        told += deliver_for(post, n * 180, (n + 1) * 180, 15)
+    told += deliver_for(post, 7 * 180, 4 * DAY, 15)
+    assert told == [195, 540, 540 + DAY], "two, four, and a day later the other three"
+    assert post.pending() == []
+
+
+def test_what_has_ended_since_is_not_counted_as_known(make):
+    """Four were told and three have ended: five that are open are twice as many as the two of the last message."""
+    post = make()
+    lead = post.open("a")
+    post.deliver(0)
+    parts = [post.open(name, 1, part_of=lead.id) for name in "bcd"]
+    post.deliver(16)
+    for part in parts:
+        post.move(part, Event.RESOLVED, 17)
+    for name in ("b", "c"):
+        post.open(name, 30, part_of=lead.id)
+    post.deliver(17)
+    post.deliver(100)
+    assert taken(post) == ["opened 1", "joined 1"], "three of the four that were told"
+    post.deliver(16 + DAY)
+    assert taken(post) == ["opened 1", "joined 1", "joined 1"]
+
+
+def test_what_joined_under_a_silence_is_not_known_when_it_ends(make):
+    post = make()
+    lead = post.open("a")
+    post.deliver(0)
+    post.open("b", 1, part_of=lead.id)
+    post.deliver(16)
+    post.silence(17, 300, target="s*")
+    for name in ("s1", "s2"):
+        post.open(name, 18, part_of=lead.id)
+    post.move(lead, Event.REMINDED, 200)
+    post.deliver(200)
+    assert post.deliver(299).n_sent == 0
+    assert post.deliver(300).n_sent == 1, "two are four: the reminder told nothing of what was silenced"
+
+
+def test_a_note_or_a_parts_end_waits_for_nobody_who_joins_and_takes_them_along(make):
+    post, lead = spread(make, OWN, oncall=Recorder(events=EVERY_EVENT), team=Recorder())
+    post.move(lead, Event.ACKNOWLEDGED, 20)
+    post.deliver(20)
+    other = joined(post, lead, "y", 30)
+    post.deliver(30)
+    post.move(lead, Event.COMMENTED, 31)
+    post.deliver(31)
+    mine = joined(post, lead, "b", 40)
+    post.deliver(40)
+    post.move(other, Event.RESOLVED, 41)
+    post.deliver(41)
+    assert taken(post) == ["opened 1", "joined 1", "acknowledged 1", "commented 1", "resolved 1"]
+    assert waiting(post) == []
+    assert mine.id in {m.id for m in post.receivers["oncall"].told[-1].members}
+
+
+def test_who_shows_each_incident_by_itself_hears_at_once_of_others_too(make):
+    post, lead = spread(make, OWN, oncall=Recorder(shows_each=True), team=Recorder())
+    post.move(lead, Event.ACKNOWLEDGED, 20)
+    joined(post, lead, "y", 60)
+    post.deliver(60)
+    assert taken(post) == ["opened 1", "joined 1", "joined 1"]
+    assert post.receivers["oncall"].told[-1].incident.target == "y"
 
 
 # ---------------------------------------------------------------- the first word of a group
@@ -357,6 +546,20 @@ def test_what_was_over_again_before_it_was_told_is_not(make):
     assert taken(post) == ["opened 1"]
     assert post.why(2) == ("muted", "this part of it was over before it could be told")
     assert post.why(3) == ("muted", "the incident goes on")
+
+
+def test_a_target_that_was_told_as_over_and_has_it_again_is_told_at_once_as_back(make):
+    post = make(oncall=Recorder(), hook=Recorder(events=EVERY_EVENT))
+    lead = post.open("a")
+    other = post.open("b", part_of=lead.id)
+    post.deliver(0)
+    post.move(other, Event.RESOLVED, 30)
+    post.deliver(30)
+    post.open("b", 60, part_of=lead.id)
+    post.open("c", 60, part_of=lead.id)
+    post.deliver(60)
+    assert taken(post, "hook") == ["opened 1", "resolved 1", "reopened 1"], "c goes along"
+    assert taken(post) == ["opened 1"], "who never heard that it was over hears of no return"
 
 
 def test_the_end_of_a_part_is_told_to_who_keeps_a_state_and_the_end_of_all_to_everybody(make):
@@ -552,6 +755,39 @@ def test_a_group_is_answered_when_the_gravest_of_it_is(make):
     assert is_answered([])
 
 
+def test_nobody_is_called_in_for_who_joins_what_somebody_is_on(make):
+    call = Escalation(after=timedelta(minutes=30), receivers=("pager",))
+    post = make(Policy(escalations=(call,)), oncall=Recorder(), pager=Recorder())
+    lead = post.open("a", receivers=("oncall",))
+    post.move(lead, Event.ACKNOWLEDGED, 5)
+    post.open("b", 180, part_of=lead.id, receivers=("oncall",))
+    assert is_answered(post.store.group(lead.id))
+    assert reminding.remind(post.store, post.policy, at=post.at(181)) == []
+
+
+def test_the_end_of_a_group_is_told_unless_all_of_it_is_silenced(make):
+    """Whoever was told of one target is told that it is over, whichever target ended last."""
+    post = make()
+    lead = post.open("a")
+    other = post.open("b", part_of=lead.id)
+    post.deliver(0)
+    post.silence(1, 600, target="b")
+    post.move(lead, Event.RESOLVED, 5)
+    post.move(other, Event.RESOLVED, 10)
+    post.deliver(10)
+    assert taken(post) == ["opened 1", "resolved 1"]
+    again = make()
+    lead = again.open("a")
+    again.deliver(0)
+    again.silence(1, 600, incident=str(lead.id))
+    again.open("b", 2, part_of=lead.id)
+    for member in again.store.group(lead.id):
+        again.move(member, Event.RESOLVED, 10)
+    assert again.deliver(10).n_sent == 0
+    again.deliver(600)
+    assert taken(again) == ["opened 1", "resolved 1"]
+
+
 # ---------------------------------------------------------------- whatever happens
 
 TARGETS = ("a", "b", "c")
@@ -565,10 +801,17 @@ HALF_HOURS = 30
 
 
 @settings(max_examples=30, deadline=None)
-@given(acts=st.lists(ACTS, max_size=20), grouped=st.booleans(), at_night=st.booleans(), ends=st.booleans())
-def test_nothing_is_lost_and_nothing_is_told_that_is_not_so(acts, grouped, at_night, ends):  # noqa: C901 - one act a branch
+@given(
+    acts=st.lists(ACTS, max_size=20),
+    grouped=st.booleans(),
+    at_night=st.booleans(),
+    ends=st.booleans(),
+    own=st.sets(st.sampled_from(TARGETS)),
+)
+def test_nothing_is_lost_and_nothing_is_told_that_is_not_so(acts, grouped, at_night, ends, own):  # noqa: C901 - one act a branch
     with tempfile.TemporaryDirectory() as directory:
         policy = Policy(
+            target_receivers={target: tuple(watching()) if target in own else ("somebody",) for target in TARGETS},
             quiet_hours=QUIET.quiet_hours if at_night else (),
             untold_ends=frozenset() if ends else frozenset({"people"}),
         )
@@ -608,8 +851,17 @@ def test_nothing_is_lost_and_nothing_is_told_that_is_not_so(acts, grouped, at_ni
             post.deliver(now // 48 * 48 * HALF_HOURS)
         try:
             check(post, policy)
+            end_all(post, now // 48 * 48 * HALF_HOURS)  # not at night
+            check(post, policy)
         finally:
             post.store.close()
+
+
+def end_all(post: Post, minutes: float) -> None:
+    for incident in post.store.incidents(open_only=True):
+        post.move(incident, Event.RESOLVED, minutes)
+    post.deliver(minutes)
+    assert post.pending() == [], "nothing waits for ever"
 
 
 def watching() -> dict[str, Recorder]:
@@ -621,7 +873,13 @@ def watching() -> dict[str, Recorder]:
 
 
 def check(post: Post, policy: Policy) -> None:
-    assert post.pending() == []
+    edges = {t.id: t for i in post.store.incidents() for t in post.store.transitions(i.id)}
+    for notification in (n for n in post.store.notifications() if n.state is NotificationState.PENDING):
+        incident = post.store.incident(edges[notification.transition_id].incident_id)
+        assert edges[notification.transition_id].event is Event.JOINED
+        assert not policy.is_for(notification.receiver, Facts.of_incident(incident)), "one's own is always told"
+        assert is_answered(post.store.group(incident.lead_id))
+        assert notification.receiver != "board"
     silences = post.store.silences()
     leads = {incident.lead_id for incident in post.store.incidents()}
     for name, receiver in post.receivers.items():

@@ -48,7 +48,6 @@ from driftwatch.errors import UsageError
 from driftwatch.store import Store
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-POLICY = Policy()
 TARGETS = {
     name: Target(name=name, provider=provider, model="m", canaries=(), receivers=receivers)
     for name, provider, receivers in (
@@ -58,6 +57,7 @@ TARGETS = {
         ("d", "mistral", ("oncall",)),
     )
 }
+POLICY = Policy(target_receivers={name: target.receivers for name, target in TARGETS.items()})
 NUMBERS = {name: n for n, name in enumerate(TARGETS, start=1)}
 """Target → the number of its baseline, and of its run."""
 DRIFTS = (Kind.BEHAVIOUR, Kind.PERFORMANCE)
@@ -227,8 +227,7 @@ class History(RuleBasedStateMachine):
             self.at += timedelta(days=3)
             self.tell(dies=False)
             self.all_holds()
-            pending = [n for n in self.store.notifications() if n.state is NotificationState.PENDING]
-            assert pending == [], "nothing waits for ever"
+            self.what_waits_is_others_who_joined_what_somebody_is_on()
             told = {(n.receiver, lead) for n, lead in self.correspondence() if n.state is NotificationState.SENT}
             # A part that began and ended before anybody could be told makes nobody a party to the rest.
             beginnings = {
@@ -239,10 +238,32 @@ class History(RuleBasedStateMachine):
             }
             known = {(n.receiver, lead) for n, lead in self.correspondence() if n.transition_id in beginnings}
             assert known <= told, "everybody has been told of what stands"
+            for lead_id in {incident.lead_id for incident in self.store.incidents(open_only=True)}:
+                self.commit(self.edges("resolve", self.store.group(lead_id)))
+            self.tell(dies=False)
+            assert self.pending() == [], "nothing waits for ever"
         finally:
             self.runner.close()
             self.store.close()
             self.folder.cleanup()
+
+    def pending(self) -> list[Notification]:
+        return [n for n in self.store.notifications() if n.state is NotificationState.PENDING]
+
+    def what_waits_is_others_who_joined_what_somebody_is_on(self) -> None:
+        """Days after the last news, of what still stands."""
+        edges = {t.id: t for i in self.store.incidents() for t in self.store.transitions(i.id)}
+        for notification in self.pending():
+            edge = edges[notification.transition_id]
+            incident = self.store.incident(edge.incident_id)
+            assert incident is not None
+            group = self.store.group(incident.lead_id)
+            assert edge.event is Event.JOINED
+            assert incident.is_open
+            assert any(member.state is ACKNOWLEDGED for member in group)
+            assert notification.receiver not in TARGETS[incident.target].receivers, "one's own is always told"
+            sent = [n for n in self.store.group_notifications(incident.id) if n.sent_at is not None]
+            assert any(n.receiver == notification.receiver for n in sent), "who waits knows of the group"
 
     def correspondence(self) -> list[tuple[Notification, int]]:
         """Every notification with the number of its group."""

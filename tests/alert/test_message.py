@@ -64,7 +64,8 @@ def test_a_closed_incident_says_who_ended_it_and_what_it_was(announce):
 def test_an_accepted_baseline_says_that_the_watch_goes_on(announce):
     message = compose(announce(Kind.BEHAVIOUR, RESOLVED, author="ana", reason="new baseline accepted by ana: all fine"))
     assert message.summary[0] == (
-        "support-bot: new baseline accepted by ana: all fine. It is watched against the new baseline from now on."
+        "support-bot: new baseline accepted by ana: all fine. "
+        "What comes next is held against it as soon as it is armed."
     )
 
 
@@ -393,6 +394,25 @@ def test_what_comes_back_says_for_which_time(tell):
     message = compose(tell(Event.REOPENED, n_reopened=2))
     assert message.title == "Back again: drift, support-bot"
     assert message.summary[0] == "It is back: the third time since Mon 16 Mar 14:00 UTC, all in incident 12."
+
+
+def test_a_target_that_was_over_and_has_it_again_is_back_and_no_further_target(tell):
+    message = compose(tell(Event.REOPENED, before=None))
+    assert message.title == "Back again: drift, support-bot"
+    assert message.summary[0] == "support-bot was over, and has it again; it belongs to incident 12."
+    assert message.pair is not None
+
+
+def test_whose_side_is_told_as_judged_for_who_joined_last(announce, attribution):
+    first = announce()
+    knows = {**first.incident.evidence, "attribution": attribution}
+    joined = replace(first.incident, id=13, part_of=12, target="search-bot", opened_at=OPENED + timedelta(hours=1))
+    alone, grown = (
+        compose(replace(first, group=(first.incident, replace(joined, kind=kind, evidence=knows))))
+        for kind in (Kind.PERFORMANCE, Kind.BEHAVIOUR)
+    )
+    assert not any("Whose side" in said for said in alone.summary), "a slowdown may have another cause"
+    assert any("Whose side" in said for said in grown.summary)
 
 
 def test_a_reminder_says_how_long_and_who_is_on_it(tell, make_incident):

@@ -216,6 +216,36 @@ def test_a_receiver_that_hangs_delays_nobody_else(two):
     assert two.receivers["oncall"].taken == ["opened 1", "opened 2"]
 
 
+def test_what_comes_while_a_pass_reads_is_told_by_that_pass_to_which_it_is_left(post, monkeypatch):
+    """The second call, at the same time, finds the receiver being told: it must not be left to the next tick."""
+    post.open("a")
+    original, later = post.store.waiting, []
+
+    async def work():
+        loop = asyncio.get_running_loop()
+
+        def waiting(at, **changes):
+            found = original(at, **changes)
+            if changes and not later:
+                later.append(post.open("b", 1))
+                call = asyncio.run_coroutine_threadsafe(post.courier.deliver(at=post.at(1)), loop)
+                assert call.result(30) == DeliveryReport()
+            return found
+
+        monkeypatch.setattr(post.store, "waiting", waiting)
+        return await post.courier.deliver(at=post.at(1))
+
+    assert asyncio.run(work()) == DeliveryReport(n_sent=2)
+
+
+def test_a_clock_that_was_ahead_holds_back_no_news(post):
+    post.open("a")
+    post.receivers["oncall"].errors = [refusal(retryable=True)]
+    post.deliver(600_000)
+    post.open("b", 1)
+    assert post.deliver(1) == DeliveryReport(n_sent=2)
+
+
 def test_an_attempt_ends_before_its_lease(post, monkeypatch):
     monkeypatch.setattr(attempting, "ATTEMPT_S", 0.05)
     post.open()
@@ -533,6 +563,15 @@ def test_a_digest_that_is_refused_for_good_is_told_one_by_one(post):
     post.receivers["oncall"].errors = [refusal(retryable=False)]
     assert post.deliver(back) == DeliveryReport(n_sent=4)
     assert sorted(post.receivers["oncall"].taken) == [f"opened {n}" for n in (1, 2, 3, 4)]
+
+
+def test_a_receiver_that_refused_all_and_not_the_digest_gets_one_when_it_is_mended(post):
+    """A token that was revoked for two days: each day's attempt is refused, one by one too."""
+    back = flood(post)
+    post.receivers["oncall"].errors = [refusal(retryable=False)] * 5
+    assert post.deliver(back) == DeliveryReport(n_dead=4)
+    assert post.deliver(back + 24 * 60) == DeliveryReport(n_sent=4)
+    assert (len(post.receivers["oncall"].digests), post.receivers["oncall"].taken) == (1, [])
 
 
 def test_a_digest_of_what_another_process_is_telling_is_not_sent(post, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, strategies as st
 
 from driftwatch.alert.policy import SEVERITIES, Facts, Policy, Route, fits
 from driftwatch.domain import Event, IncidentState, Kind, Severity, Step, Target
@@ -40,6 +41,45 @@ def test_only_the_star_of_a_pattern_means_something():
     assert fits({"target": ["a[1].*"]}, odd)
     assert not fits({"target": ["a?1*"]}, odd)
     assert fits({"target": [], "kind": ["x", "behaviour"]}, odd)
+
+
+@given(wanted=st.text(alphabet="ab*", max_size=8), name=st.text(alphabet="ab", max_size=8))
+def test_a_pattern_fits_what_can_be_cut_at_its_stars(wanted, name):
+    def is_cut(wanted: str, name: str) -> bool:
+        if not wanted or wanted[0] != "*":
+            return wanted == name or (bool(wanted) and wanted[:1] == name[:1] and is_cut(wanted[1:], name[1:]))
+        return any(is_cut(wanted[1:], name[n:]) for n in range(len(name) + 1))
+
+    facts = Facts(target=name, kind=Kind.BEHAVIOUR, severity=Severity.INFO)
+    assert fits({"target": [wanted]}, facts) is is_cut(wanted, name)
+
+
+def test_a_pattern_of_many_stars_is_answered_at_once():
+    """Trying every place for each of fifty stars would outlast the universe: this hangs where it is tried."""
+    facts = Facts(target="a" * 300, kind=Kind.BEHAVIOUR, severity=Severity.INFO)
+    assert not fits({"target": ["*a" * 50 + "*b"]}, facts)
+    assert fits({"target": ["*a" * 50 + "*a"]}, facts)
+
+
+@pytest.mark.parametrize(
+    ("routes", "grave", "lesser"),
+    [
+        ((), True, False),
+        ((route("pager", severity="critical"),), False, False),
+        ((route("own", kind="performance"),), True, True),
+        ((route("pager", severity="critical", goes_on=True), route("own")), True, True),
+        ((route(),), False, False),
+    ],
+)
+def test_an_incident_is_for_whom_the_routes_or_else_its_target_say(routes, grave, lesser):
+    policy = Policy(routes=routes, target_receivers={"support-eu": ("own",), "faq": ("mail",)})
+    assert policy.is_for("own", GRAVE) is grave
+    assert policy.is_for("own", LESSER) is lesser
+
+
+def test_what_no_target_stands_for_is_for_everybody():
+    assert Policy().is_for("own", GRAVE), "rather told once too often than never"
+    assert not Policy(target_receivers={"support-eu": ()}).is_for("own", GRAVE)
 
 
 def test_how_grave_a_kind_is_is_the_operators_then_the_callers_then_the_usual():

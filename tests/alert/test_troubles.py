@@ -146,6 +146,12 @@ def test_a_receiver_is_in_trouble_when_it_refuses_or_was_out_of_reach_for_an_hou
     assert (found.headline if found else None) == expected
 
 
+def test_a_receiver_that_did_not_take_what_is_critical_is_critical_trouble():
+    lesser, grave = (troubles.receiver(reach(refused_at=AT, is_grave=grave), at=AT) for grave in (False, True))
+    assert (lesser.severity, grave.severity) == (Severity.WARNING, Severity.CRITICAL)
+    assert grave.notes == (*lesser.notes, "What it did not take is critical, and still open.")
+
+
 def test_each_receiver_is_an_incident_of_its_own():
     assert troubles.receiver(reach(refused_at=AT), at=AT).name == "receiver:pager"
     assert troubles.disk_full("/data", since=AT).name == "disk"

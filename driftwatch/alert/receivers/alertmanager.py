@@ -1,14 +1,18 @@
 """Tells Prometheus' Alertmanager, which groups, routes and silences further: one alert for each incident.
 
-Alertmanager ends an alert that is not sent again within its ``resolve_timeout`` (5 minutes by default), because it
-expects clients that repeat themselves. driftwatch tells edges, so every alert carries an explicit ``endsAt``: a year
-ahead while the incident is open, the time it ended afterwards. Alertmanager keeps alerts in memory only: after its own
-restart it learns of what is open by the next edge, such as the reminder (daily by default, until it is acknowledged).
+Alertmanager keeps alerts in memory only and expects clients to repeat what stands. ``serve`` does, every minute or so:
+after its own restart Alertmanager knows again. Repeated is what the receipt says that was told, with the same labels,
+as far as it is open; never an end, which Alertmanager tells nobody whose beginning it has forgotten.
+
+Alertmanager also ends an alert that is not sent again within its ``resolve_timeout`` (5 minutes by default). A watch
+that is restarted, or runs from cron, must not look like the end of an incident, so every alert carries an explicit
+``endsAt``: a year ahead while the incident is open, the time it ended afterwards.
 
 Labels identify an alert, and ``severity`` is one of them, as every routing tree expects. So a graver incident is a new
 alert, and the one with the old labels, remembered in the receipt, is ended with it.
 
-Source: prometheus.io/docs/alerting/latest/alerts_api and Alertmanager's api/v2/openapi.yaml, 2025.
+Source: prometheus.io/docs/alerting/latest/alerts_api, prometheus.io/docs/alerting/clients and Alertmanager's
+api/v2/openapi.yaml, 2025.
 """
 
 from __future__ import annotations
@@ -48,8 +52,11 @@ class AlertmanagerNotifier:
     """Posts the present state of all incidents of a group as alerts."""
 
     events: ClassVar[frozenset[Event]] = EVERY_EVENT - {Event.ACKNOWLEDGED, Event.COMMENTED}
-    """A reminder repeats the alerts, for an Alertmanager that was restarted; people remind through its own repeats."""
+    """A reminder repeats the alerts, for a watch from cron; people remind through Alertmanager's own repeats."""
     shows_each: ClassVar[bool] = True
+    repeats_every: ClassVar[timedelta] = timedelta(minutes=1)
+    """"Usually on the order of 30 seconds to 3 minutes" (prometheus.io/docs/alerting/clients, 2025); Prometheus' own
+    ``--rules.alert.resend-delay`` is 1 minute."""
 
     def __init__(self, connection: ReceiverConnection, now: Callable[[], datetime] | None = None) -> None:
         self._connection, self._now = connection, now or WallClock().now
@@ -83,6 +90,17 @@ class AlertmanagerNotifier:
         await self._send([alert for announcement in announcements for alert in self._alerts(announcement)])
         return {announcement.key: self._receipt(announcement) for announcement in announcements}
 
+    async def repeat(self, announcements: Sequence[Announcement]) -> None:
+        """Post again, in one request, the alerts of the receipts that are still open, under the labels they have there.
+
+        Raises:
+            DeliveryError: as for ``send``.
+        """
+        now = self._now()
+        alerts = [alert for announcement in announcements for alert in self._standing(announcement, now)]
+        if alerts:
+            await self._send(alerts)
+
     async def _send(self, alerts: Sequence[Json]) -> None:
         headers = {}
         if "authorization" in self._connection.secrets:
@@ -99,6 +117,16 @@ class AlertmanagerNotifier:
                 began_at = announcement.lead.opened_at
                 alerts.append({"labels": dict(before), "startsAt": _time(began_at), "endsAt": _time(now)})
         return alerts
+
+    def _standing(self, announcement: Announcement, now: datetime) -> list[dict[str, Json]]:
+        """The alerts that stand, with the labels that they were told with: a graver severity is for the next edge."""
+        message = compose(announcement)
+        members = {str(member.id): member for member in announcement.members if member.is_open}
+        return [
+            {**self._alert(announcement, member, message, now), "labels": dict(labels)}
+            for labels in (announcement.receipt or {}).get("labels") or ()
+            if isinstance(labels, Mapping) and (member := members.get(labels.get("part", ""))) is not None
+        ]
 
     def _alert(self, announcement: Announcement, member: Incident, message: Message, now: datetime) -> dict[str, Json]:
         ends_at = now + AHEAD if member.is_open else member.resolved_at or announcement.transition.at

@@ -30,7 +30,7 @@ _PROMPT, _REPLY = 200, 500
 """Characters quoted; ``driftwatch report`` has the whole."""
 _MARKUP = re.compile(r"([\\*_~`|>#\[\]()<@-])")
 _BREAK = "\u200b"
-"""Put between backticks that would end a code block; the texts' own are shown by their code point."""
+"""Put between backticks, three of which would end a code block; the texts' own are shown by their code point."""
 
 
 class DiscordNotifier:
@@ -154,7 +154,9 @@ def code(text: str) -> str:
     >>> code("a ``` b").replace("\u200b", "|")
     '```\na `|`|` b\n```'
     """
-    return f"```\n{text.replace('```', _BREAK.join('```'))}\n```"
+    # Between any two: of five in a row, the last would make three with those behind a broken first three.
+    apart = re.sub("`(?=`)", f"`{_BREAK}", text)
+    return f"```\n{apart}\n```"
 
 
 def _command(text: str) -> str:

@@ -9,11 +9,13 @@ pass, 5yz will not); RFC 3207 (STARTTLS).
 
 from __future__ import annotations
 
+import io
 import re
 import smtplib
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -28,7 +30,7 @@ from driftwatch.alert.receiver import FOR_PEOPLE, ReceiverConnection
 from driftwatch.alert.receivers.console import render_text
 from driftwatch.alert.receivers.deadline import Deadline, TooLate, in_thread
 from driftwatch.alert.receivers.email_html import render_html
-from driftwatch.alert.receivers.failing import fail, required
+from driftwatch.alert.receivers.failing import NOT_IN_TIME, fail, fail_unreached, required
 from driftwatch.alert.text import line
 from driftwatch.clock import WallClock
 from driftwatch.domain import Announcement, Event, Json
@@ -36,8 +38,30 @@ from driftwatch.domain import Announcement, Event, Json
 _SUBJECT = 150
 """Characters; longer ones are cut by mail programs."""
 _PERMANENT = 500
-_NOT_IN_TIME = "did not finish in time; trying again later"
+_QUIT_S = 2.0
+"""Seconds for the answer to the last word, which changes nothing any more."""
+_MOST_SAID_BYTES = 262_144
+"""Heard of a server in one session at most."""
 _IGNORED_ID = re.compile(r"[^A-Za-z0-9-]+")
+
+
+class _Hearing(io.RawIOBase):
+    """What a server says, until it is too late or too much: smtplib waits for each byte anew, and for any number."""
+
+    def __init__(self, sock: socket.socket, limit_s: Callable[[], float]) -> None:
+        self._sock, self._limit_s, self._left = sock, limit_s, _MOST_SAID_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self._limit_s())
+        n_bytes = self._sock.recv_into(buffer)
+        self._left -= n_bytes
+        if self._left < 0:
+            sentence = "the server does not end"
+            raise OSError(sentence)
+        return n_bytes
 
 
 class _Smtp(smtplib.SMTP):
@@ -58,6 +82,19 @@ class _Smtp(smtplib.SMTP):
         if self.sock is not None:
             self.sock.settimeout(limit_s)
         super().send(s)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Everything that is heard goes through here."""
+        if self.file is None and self.sock is not None:  # None again after STARTTLS
+            self.file = io.BufferedReader(_Hearing(self.sock, lambda: self._deadline.within(self._limit_s)))
+        return super().getreply()
+
+    def leave(self) -> None:
+        """End the session, whatever the server says to that: a mail that it has taken must not be sent again."""
+        self._limit_s = min(self._limit_s, _QUIT_S)
+        with suppress(smtplib.SMTPException, OSError):
+            self.quit()
+        self.close()
 
 
 class _SmtpOverTls(_Smtp, smtplib.SMTP_SSL):
@@ -129,15 +166,18 @@ class EmailNotifier:
                 lambda deadline: self._submit(mail, user, password, deadline), limit_s=3 * self._connection.timeout_s
             )
         except TimeoutError:
-            self._fail(_NOT_IN_TIME, True)
+            self._fail(NOT_IN_TIME, True)
 
     def _submit(self, mail: EmailMessage, user: str | None, password: str, deadline: Deadline) -> None:
         """One SMTP session."""
         try:
-            with self._connected(deadline) as server:
+            server = self._connected(deadline)
+            try:
                 if user:
                     server.login(str(user), password)
                 refused = server.send_message(mail)
+            finally:
+                server.leave()
         except smtplib.SMTPException as error:
             self._refused(error)
         except (OSError, ValueError) as error:
@@ -148,13 +188,12 @@ class EmailNotifier:
                 "mail_address_refused", receiver=self._connection.name, refused=len(refused), codes=codes
             )
 
-    def _connected(self, deadline: Deadline) -> smtplib.SMTP:
+    def _connected(self, deadline: Deadline) -> _Smtp:
         options, timeout_s = self._connection.options, self._connection.timeout_s
         host, port, security = str(options["host"]), int(options.get("port", 587)), options.get("security", "starttls")
         if security == "none":
             return _Smtp(host, port, timeout_s=timeout_s, deadline=deadline)
-        ca_file = options.get("ca_file")
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        context = self._trust(options.get("ca_file"))
         if security == "tls":
             return _SmtpOverTls(host, port, timeout_s=timeout_s, deadline=deadline, context=context)
         server = _Smtp(host, port, timeout_s=timeout_s, deadline=deadline)
@@ -164,6 +203,16 @@ class EmailNotifier:
             server.close()
             raise
         return server
+
+    def _trust(self, ca_file: Json) -> ssl.SSLContext:
+        """Whom TLS trusts. Retryable when it cannot be read: whoever mends the file wants the pages that waited."""
+        try:
+            return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        except FileNotFoundError:
+            self._fail("has a 'ca_file' that is not there; trying again later", True)
+        except OSError as error:  # ssl.SSLError is one
+            why = "it holds no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+            self._fail(f"has a 'ca_file' that cannot be read ({why}); trying again later", True)
 
     def _refused(self, error: smtplib.SMTPException) -> NoReturn:
         """The server's codes are told, not its words: they may repeat what was sent."""
@@ -192,21 +241,9 @@ class EmailNotifier:
         self._fail(f"hung up ({type(error).__name__}); trying again later", True)
 
     def _unreached(self, error: Exception) -> NoReturn:
-        if isinstance(error, ssl.SSLError):
-            self._fail(
-                "cannot be reached over TLS (is its certificate trusted here? see 'security' and 'ca_file')", True
-            )
         if isinstance(error, TooLate):
-            self._fail(_NOT_IN_TIME, True)
-        if isinstance(error, TimeoutError):
-            self._fail(f"did not answer within {self._connection.timeout_s:g} s; trying again later", True)
-        if isinstance(error, ConnectionRefusedError):
-            self._fail("refused the connection; trying again later", True)
-        if isinstance(error, socket.gaierror):
-            self._fail("has a host name that cannot be resolved; trying again later", True)
-        if isinstance(error, FileNotFoundError):
-            self._fail("has a 'ca_file' that is not there; trying again later", True)
-        self._fail(f"could not be reached ({type(error).__name__}); trying again later", True)
+            self._fail(NOT_IN_TIME, True)
+        fail_unreached(self._connection, "e-mail", error)
 
     def _fail(self, what: str, retryable: bool) -> NoReturn:
         fail(self._connection, "e-mail", what, retryable=retryable)

@@ -10,8 +10,6 @@ import asyncio
 import json
 import logging
 import re
-import socket
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -19,9 +17,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import unquote
 
 from driftwatch.alert.receiver import ReceiverConnection
-from driftwatch.alert.receivers.failing import fail, required
+from driftwatch.alert.receivers.failing import NO_ADDRESS, NOT_IN_TIME, fail, fail_unreached, required
 from driftwatch.alert.text import line
 from driftwatch.clock import WallClock
 from driftwatch.domain import Json
@@ -33,6 +32,7 @@ MOST_ANSWER_BYTES = 65_536
 """Read of an answer at most: all that is of use in one is an id or a reason."""
 _SHORTEST_SECRET = 6
 """Characters; shorter parts of a secret address, such as ``api``, are words that a reason may hold."""
+_HOST = re.compile(r"^(https?://(?:[^/?#@]*@)?)[^/?#@]*")
 _LONGEST_WAIT_S = 7 * 86_400.0
 """Seconds; a receiver that asks for more is asked again all the same."""
 
@@ -127,7 +127,7 @@ class Post:
             async with asyncio.timeout(3 * self.connection.timeout_s):
                 answer = await self._once(method, url, body, headers or {})
         except TimeoutError:
-            self.fail("did not finish answering in time; trying again later", retryable=True)
+            self.fail(NOT_IN_TIME, retryable=True)
         if not (answer.status < _MULTIPLE and self.is_taken(answer)):
             self._refused(answer, (url, *secrets))
         return answer
@@ -155,13 +155,9 @@ class Post:
         except (UnicodeEncodeError, httpx.LocalProtocolError):
             self.fail("has a secret that no header can carry: check what is stored where it is read", retryable=False)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError):
-            self.fail(
-                "has an address that is no http(s) address: check what is stored where it is read", retryable=False
-            )
-        except httpx.TimeoutException:
-            self.fail(f"did not answer within {self.connection.timeout_s:g} s; trying again later", retryable=True)
+            self.fail(NO_ADDRESS, retryable=False)
         except (httpx.HTTPError, OSError) as error:
-            self.fail(f"{_trouble(error)}; trying again later", retryable=True)
+            fail_unreached(self.connection, self.kind, error)
         finally:
             _IS_PRIVATE.reset(marked)
 
@@ -221,9 +217,12 @@ def without(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def _telling_parts(secret: str) -> Iterator[str]:
+    """The whole, and what somebody might repeat of it: as it is written, or as it reads without percent signs."""
     if secret:
         yield secret
-    yield from (part for part in re.split(r"[/?&=\s:]+", secret) if len(part) >= _SHORTEST_SECRET and "." not in part)
+    # Of an address all but its host, which is no secret; of a header such as "Bearer abc.def" both words.
+    for part in re.split(r"[/?&=\s:@]+", _HOST.sub(r"\1", secret)):
+        yield from (form for form in (part, unquote(part)) if len(form) >= _SHORTEST_SECRET)
 
 
 def wait_of(headers: Mapping[str, str], *, at: datetime) -> float | None:
@@ -248,8 +247,9 @@ def wait_of(headers: Mapping[str, str], *, at: datetime) -> float | None:
 
 
 def _seconds(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return min(float(value), _LONGEST_WAIT_S) if is_number and value >= 0 else None  # type: ignore[operator, arg-type]
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:  # NaN is not above zero either
+        return None
+    return float(min(value, _LONGEST_WAIT_S))  # the lesser first: JSON can hold a whole number that no float can
 
 
 async def _beginning(response: httpx.Response) -> bytes:
@@ -260,30 +260,6 @@ async def _beginning(response: httpx.Response) -> bytes:
         if len(body) >= MOST_ANSWER_BYTES:
             break
     return body[:MOST_ANSWER_BYTES]
-
-
-def _trouble(error: Exception) -> str:
-    """What kept a request from being answered. The errors' own texts are dropped: they may hold the address."""
-    import httpx  # noqa: PLC0415 - loaded already
-
-    chain = list(_causes(error))
-    if any(isinstance(cause, ssl.SSLError) for cause in chain):
-        return "cannot be reached over TLS (is its certificate trusted here?)"
-    if any(isinstance(cause, socket.gaierror) for cause in chain):
-        return "has a host name that cannot be resolved"
-    if any(isinstance(cause, ConnectionRefusedError) for cause in chain):
-        return "refused the connection"
-    if isinstance(error, httpx.ProxyError):
-        return "cannot be reached through the proxy of the environment"
-    if isinstance(error, httpx.RemoteProtocolError):
-        return "hung up without an answer"
-    return f"could not be reached ({type(error).__name__})"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _keep_quiet() -> None:

@@ -11,9 +11,10 @@ import structlog
 from driftwatch.alert.message import Message, compose, compose_digest, present
 from driftwatch.alert.receiver import EVERY_EVENT, ReceiverConnection
 from driftwatch.alert.receivers.deadline import in_thread
+from driftwatch.alert.receivers.failing import NOT_IN_TIME, optional
 from driftwatch.alert.receivers.slack_actions import buttons
 from driftwatch.alert.receivers.slack_blocks import blocks, notification_text
-from driftwatch.alert.receivers.slack_wire import NOT_IN_TIME, Answer, Wire
+from driftwatch.alert.receivers.slack_wire import Answer, Wire
 from driftwatch.domain import Announcement, Event, Json
 from driftwatch.errors import DeliveryError, DriftwatchError
 
@@ -87,8 +88,8 @@ class SlackNotifier:
         self, as_bot: Callable[[Wire, str], _T], message: Callable[[], Message], *, n_calls: int
     ) -> _T | None:
         """As a bot; through the webhook where there is none, or where Slack has refused the bot for good."""
-        token, url = self.connection.secret("bot_token"), self.connection.secret("webhook_url")
-        refused: DeliveryError | None = None
+        token, refused = self._token()
+        url = optional(self.connection, "Slack", "webhook_url")
         if token:
             try:
                 return await self._in_time(lambda wire: as_bot(wire, token), n_calls=n_calls)
@@ -97,6 +98,8 @@ class SlackNotifier:
                     raise
                 refused = error
                 log.warning("slack.bot_refused", receiver=self.connection.name, error=str(error))
+        if not url and refused:
+            raise refused
         if not url:
             # Retryable: whoever mends the environment wants the pages that waited.
             self._wire.fail(
@@ -108,6 +111,13 @@ class SlackNotifier:
             n_calls=1,
         )
         return None
+
+    def _token(self) -> tuple[str, DeliveryError | None]:
+        """The bot's; where it cannot be read, why: a page that the webhook can tell does not wait for that."""
+        try:
+            return optional(self.connection, "Slack", "bot_token"), None
+        except DeliveryError as error:
+            return "", error
 
     async def _in_time(self, work: Callable[[Wire], _T], *, n_calls: int) -> _T:
         try:
@@ -221,7 +231,7 @@ class SlackNotifier:
         except DriftwatchError as error:
             log.warning("slack.app_token_unreadable", receiver=self.connection.name, error=str(error))
             listens = False
-        return buttons(announcement) if listens else ()
+        return buttons(announcement, self.connection.name) if listens else ()
 
 
 def _is_the_end(announcement: Announcement) -> bool:

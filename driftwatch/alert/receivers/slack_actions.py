@@ -46,6 +46,11 @@ class Wish(StrEnum):
     ACCEPTED = "accepted"
     """The reason has been given."""
 
+    @property
+    def is_a_look(self) -> bool:
+        """Whether it changes nothing."""
+        return self is Wish.EVIDENCE
+
 
 class Desk(Protocol):
     """What the buttons do; ``driftwatch.desk`` does it.
@@ -90,13 +95,20 @@ class Action:
     trigger: str = ""
     """Opens a view within 3 s; empty when a view has been sent off."""
     reason: str = ""
+    receiver: str = ""
+    """Whose message holds the button; empty in messages that were posted before buttons said it."""
 
 
-def buttons(announcement: Announcement) -> list[dict[str, Json]]:
-    """The row of buttons below the first message; none once the group is over, or where no store knows of it."""
+def buttons(announcement: Announcement, receiver: str = "") -> list[dict[str, Json]]:
+    """The row of buttons below the first message; none once the group is over, or where no store knows of it.
+
+    Args:
+        announcement: what the message is about.
+        receiver: name of the receiver that posts it; a click brings it back.
+    """
     if announcement.is_over or not announcement.lead.id:
         return []
-    value = json.dumps({"incident": announcement.lead.id, "key": announcement.key})
+    value = json.dumps({"incident": announcement.lead.id, "key": announcement.key, "receiver": receiver})
     wanted = [
         (Wish.ACKNOWLEDGE, "Acknowledge"),
         (Wish.SILENCE, "Silence 24 h"),
@@ -147,7 +159,13 @@ def acknowledgement(payload: Json) -> dict[str, Json] | None:
 
 def view(action: Action) -> dict[str, Json]:
     """The modal view that asks for the reason of an acceptance."""
-    kept = {"incident": action.number, "key": action.key, "channel": action.channel, "ts": action.ts}
+    kept = {
+        "incident": action.number,
+        "key": action.key,
+        "receiver": action.receiver,
+        "channel": action.channel,
+        "ts": action.ts,
+    }
     said = (
         f"Incident {action.number}: the replies since the change become what is normal from now on. It ends the "
         "incident, is kept with your name and reason, and can be undone."
@@ -232,6 +250,7 @@ def _action(
         ts=_text(ts),
         trigger=_text(said.get("trigger_id")),
         reason=reason,
+        receiver=_text(kept.get("receiver")),
     )
 
 
@@ -244,7 +263,7 @@ def _reason(said: Mapping[str, Json]) -> str:
 def _parsed(value: Json) -> Mapping[str, Json]:
     try:
         return _mapping(json.loads(_text(value)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
 
 

@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import http.client
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
 from driftwatch.alert.message import Message, details
-from driftwatch.alert.receiver import Notifier
+from driftwatch.alert.receiver import Notifier, ReceiverConnection
+from driftwatch.alert.receivers import slack_permission
+from driftwatch.alert.receivers.failing import required, unreached
 from driftwatch.alert.receivers.slack import SlackNotifier
 from driftwatch.alert.receivers.slack_actions import (
     SILENCE_FOR,
@@ -30,7 +32,7 @@ from driftwatch.alert.receivers.slack_actions import (
     view,
 )
 from driftwatch.alert.receivers.slack_blocks import blocks, literal, notification_text
-from driftwatch.alert.receivers.slack_wire import WIRE_LOG, Wire
+from driftwatch.alert.receivers.slack_wire import Wire
 from driftwatch.alert.text import line, when
 from driftwatch.domain import Json
 from driftwatch.errors import BaselineMissing, DeliveryError, DriftwatchError, UsageError
@@ -89,24 +91,34 @@ def listen(notifiers: Iterable[Notifier], desk: Desk, *, now: Callable[[], datet
         deliver: sends what an action has caused.
     """
     found: dict[str, Listener] = {}
-    for notifier in notifiers:
-        if not isinstance(notifier, SlackNotifier):
-            continue
+    connections = [notifier.connection for notifier in notifiers if isinstance(notifier, SlackNotifier)]
+    for connection in connections:
         try:
-            app = notifier.connection.secret("app_token")
+            app = connection.secret("app_token")
         except DriftwatchError:
-            app = f"unread, of {notifier.connection.name}"  # the listener says why, and tries again
+            app = f"unread, of {connection.name}"  # the listener says why, and tries again
         if app:
-            # A second connection of one app would be handed every other click.
-            found.setdefault(app, Listener(notifier, desk, now=now, deliver=deliver))
+            # A second connection of one app would be handed every other click. Each knows all receivers all the same:
+            # who may click is for the receiver to say whose message was clicked, whichever connection brings it.
+            found.setdefault(app, Listener(connection, connections, desk, now=now, deliver=deliver))
     return Listening(found.values())
 
 
 class Listener:
     """One app's connection."""
 
-    def __init__(self, notifier: SlackNotifier, desk: Desk, *, now: Callable[[], datetime], deliver: Deliver) -> None:
-        self._connection, self._wire = notifier.connection, Wire(notifier.connection)
+    def __init__(
+        self,
+        connection: ReceiverConnection,
+        all_of_slack: Iterable[ReceiverConnection],
+        desk: Desk,
+        *,
+        now: Callable[[], datetime],
+        deliver: Deliver,
+    ) -> None:
+        self._connection, self._wire = connection, Wire(connection)
+        self._connections = {each.name: each for each in all_of_slack}
+        self._lists = slack_permission.lists_of(self._connections.values())
         self._desk, self._now, self._deliver = desk, now, deliver
         self._client: SocketModeClient | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -134,9 +146,8 @@ class Listener:
             try:
                 await self._connect()
             except Exception as error:  # noqa: BLE001 - whatever the library raises, the watch goes on without buttons
-                log.warning(
-                    "slack.buttons_unavailable", receiver=self._connection.name, error=_why(error), again_in_s=wait_s
-                )
+                why = _why(error, self._connection.timeout_s)
+                log.warning("slack.buttons_unavailable", receiver=self._connection.name, error=why, again_in_s=wait_s)
                 await self._close()
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -149,6 +160,8 @@ class Listener:
 
     async def _connect(self) -> None:
         from slack_sdk.socket_mode import SocketModeClient  # noqa: PLC0415 - loaded when first needed
+
+        from driftwatch.alert.receivers.slack_client import WIRE_LOG  # noqa: PLC0415 - likewise
 
         loop = asyncio.get_running_loop()
         token = self._connection.secret("app_token") or ""
@@ -203,11 +216,18 @@ class Listener:
 
     async def _act(self, action: Action) -> None:
         fields = {
-            "receiver": self._connection.name,
+            "receiver": self._receiver(action).name,
             "incident": action.number,
             "author": action.author,
+            "user": action.user,  # names can be changed by who bears them
             "wish": action.wish.value,
         }
+        closed = slack_permission.refused_by(action, self._lists)
+        if closed is not None:
+            log.warning("slack.action_forbidden", allowed_by=closed, **fields)
+            with contextlib.suppress(DeliveryError):
+                await self._show(action, {"text": slack_permission.answer(action, closed, self._lists)})
+            return
         has_begun = False
         try:
             said: Message | str | None = await self._refused(action)
@@ -232,7 +252,7 @@ class Listener:
         """Do it; what to answer who asked, None when a view was opened instead."""
         by, at, number = action.author, self._now(), action.number
         if action.wish is Wish.ACCEPT:
-            await self._call("views.open", {"trigger_id": action.trigger, "view": view(action)})
+            await self._call(action, "views.open", {"trigger_id": action.trigger, "view": view(action)})
             return None
         if action.wish is Wish.EVIDENCE:
             group = await asyncio.to_thread(self._desk.evidence, number)
@@ -271,16 +291,22 @@ class Listener:
 
     async def _answer(self, action: Action, said: Message | str) -> None:
         """Show it to who asked, and to nobody else."""
-        shown: dict[str, Json] = {"channel": action.channel, "user": action.user}
         if isinstance(said, str):
-            shown |= {"text": literal(line(said, _LONGEST_ANSWER)), "mrkdwn": False}
+            await self._show(action, {"text": literal(line(said, _LONGEST_ANSWER)), "mrkdwn": False})
         else:
-            shown |= {"text": notification_text(said), "blocks": blocks(said)}
-        await self._call("chat.postEphemeral", shown)
+            await self._show(action, {"text": notification_text(said), "blocks": blocks(said)})
 
-    async def _call(self, method: str, arguments: dict[str, Json]) -> None:
-        token = self._connection.secret("bot_token") or ""
-        self._wire.check(await asyncio.to_thread(self._wire.call, token, method, arguments))
+    async def _show(self, action: Action, said: Mapping[str, Json]) -> None:
+        await self._call(action, "chat.postEphemeral", {"channel": action.channel, "user": action.user, **said})
+
+    async def _call(self, action: Action, method: str, arguments: Mapping[str, Json]) -> None:
+        """As the bot that posted the button: receivers that share an app may have bots in several workspaces."""
+        connection = self._receiver(action)
+        wire, token = Wire(connection), required(connection, "Slack", "bot_token", "bot token")
+        wire.check(await asyncio.to_thread(wire.call, token, method, arguments))
+
+    def _receiver(self, action: Action) -> ReceiverConnection:
+        return self._connections.get(action.receiver, self._connection)
 
 
 def _why_not(action: Action, error: DriftwatchError) -> str:
@@ -307,7 +333,7 @@ def _hang_up(client: SocketModeClient) -> None:
     client.disconnect()  # whatever a thread of it opened meanwhile
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, timeout_s: float) -> str:
     """In words, without what the library says: that may hold the token."""
     from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - loaded when first needed
 
@@ -319,5 +345,5 @@ def _why(error: Exception) -> str:
     if isinstance(error, DriftwatchError):
         return str(error)
     if isinstance(error, (OSError, http.client.HTTPException, TimeoutError)):
-        return f"Slack cannot be reached ({type(error).__name__})"
+        return f"Slack {unreached(error, timeout_s=timeout_s)}"
     return f"an unexpected {type(error).__name__}"

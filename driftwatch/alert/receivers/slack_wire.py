@@ -7,27 +7,20 @@ from __future__ import annotations
 
 import http.client
 import json
-import logging
 import re
-import socket
-import ssl
-import urllib.error
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from driftwatch.alert.receiver import ReceiverConnection
 from driftwatch.alert.receivers.deadline import Deadline, TooLate
+from driftwatch.alert.receivers.failing import NO_ADDRESS, NOT_IN_TIME, fail, fail_unreached
+from driftwatch.alert.receivers.posting import wait_of
+from driftwatch.clock import WallClock
 from driftwatch.domain import Json
-from driftwatch.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from slack_sdk import WebClient
-
-# slack_sdk writes whole requests to its logger, the webhook's address included. Errors reach people as
-# DeliveryError instead, so this one stays silent whatever the program's log level is.
-WIRE_LOG = logging.getLogger("driftwatch.alert.receivers.slack.wire")
-WIRE_LOG.setLevel(logging.CRITICAL + 1)
+    from driftwatch.alert.receivers.slack_client import Web
 
 _PASSING = {
     "fatal_error",
@@ -69,11 +62,10 @@ _ADVICE = {
     "token_expired": _NEW_TOKEN,
     "token_revoked": _NEW_TOKEN,
 }
-NOT_IN_TIME = "did not finish answering in time; trying again later"
-_NO_ADDRESS = "has an address that is no http(s) address: check what is stored where it is read"
 _FALLBACK_ADVICE = "look the answer up in Slack's documentation and correct the receiver"
 
-_OK, _BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY, _SERVER_ERROR = 200, 400, 408, 429, 500
+_OK, _MULTIPLE, _MOVED, _PERMANENT_REDIRECT = 200, 300, 301, 308
+_BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY, _SERVER_ERROR = 400, 408, 429, 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +115,8 @@ class Wire:
             text = str(data.get("error") or "") if data else str(answered.data or "")
             return Answer(status=answered.status_code, data=data, headers=dict(answered.headers), text=text)
         except SlackRequestError:
-            self.fail(_NO_ADDRESS, retryable=False)
-        except (OSError, ValueError, LookupError, http.client.HTTPException) as error:
+            self.fail(NO_ADDRESS, retryable=False)
+        except (OSError, ValueError, http.client.HTTPException) as error:
             self._fail_unreached(error)
         data = said.data if isinstance(said.data, Mapping) else {}
         return Answer(status=said.status_code, data=data, headers=dict(said.headers))
@@ -146,40 +138,29 @@ class Wire:
             DeliveryError: Slack did not take it, or it is too late.
         """
         from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - loaded when first needed
-        from slack_sdk.webhook import WebhookClient  # noqa: PLC0415
 
-        client = WebhookClient(
-            url.strip(),
-            timeout=self._limit_s(),  # type: ignore[arg-type]  # urllib takes fractions
-            logger=WIRE_LOG,
-            retry_handlers=[],
-        )
+        from driftwatch.alert.receivers.slack_client import Hook  # noqa: PLC0415 - likewise
+
         try:
-            answer = client.send(
+            answer = Hook(url, limit_s=self._limit_s).send(
                 text=text,
                 blocks=[dict(block) for block in blocks],
                 unfurl_links=False,
                 unfurl_media=False,
             )
         except SlackRequestError:
-            self.fail(_NO_ADDRESS, retryable=False)
-        except (OSError, ValueError, LookupError, http.client.HTTPException) as error:
+            self.fail(NO_ADDRESS, retryable=False)
+        except (OSError, ValueError, http.client.HTTPException) as error:
             self._fail_unreached(error)
         body = answer.body or ""
         if answer.status_code != _OK or not _is_acceptance(body):
             self._fail_answered(answer.status_code, body, answer.headers)
 
-    def client(self, token: str | None = None) -> WebClient:
+    def client(self, token: str | None = None) -> Web:
         """slack_sdk's client, silent and without retries of its own."""
-        from slack_sdk import WebClient  # noqa: PLC0415 - loaded when first needed
+        from driftwatch.alert.receivers.slack_client import Web  # noqa: PLC0415 - loaded when first needed
 
-        return WebClient(
-            token,
-            base_url=self._connection.options.get("base_url") or WebClient.BASE_URL,
-            timeout=self._limit_s(),  # type: ignore[arg-type]  # urllib takes fractions
-            logger=WIRE_LOG,
-            retry_handlers=[],
-        )
+        return Web(token, base_url=self._connection.options.get("base_url"), limit_s=self._limit_s)
 
     def _limit_s(self) -> float:
         """Seconds that the next call may be silent."""
@@ -191,14 +172,7 @@ class Wire:
 
     def fail(self, what: str, *, retryable: bool, retry_after_s: float | None = None) -> NoReturn:
         """Raise the DeliveryError that says so of this receiver."""
-        name = self._connection.name
-        # "from None": the library's error, and with it a traceback, would show the address.
-        raise DeliveryError(
-            f"receiver '{name}' (Slack) {what}",
-            receiver=name,
-            retryable=retryable,
-            retry_after_s=retry_after_s,
-        ) from None
+        fail(self._connection, "Slack", what, retryable=retryable, retry_after_s=retry_after_s)
 
     def _fail_answered(self, status: int, body: str, headers: Mapping[str, str]) -> NoReturn:
         """Slack, or something in front of it, answered with anything but its thanks."""
@@ -208,13 +182,19 @@ class Wire:
             self.fail(
                 f"is asked too often ({said}); trying again later",
                 retryable=True,
-                retry_after_s=_retry_after_s(headers),
+                retry_after_s=wait_of(headers, at=WallClock().now()),
             )
         if status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT or code in _PASSING:
             self.fail(
                 f"has trouble on its side ({said}); trying again later",
                 retryable=True,
-                retry_after_s=_retry_after_s(headers),
+                retry_after_s=wait_of(headers, at=WallClock().now()),
+            )
+        if _MULTIPLE <= status < _BAD_REQUEST:
+            is_final = status in {_MOVED, _PERMANENT_REDIRECT}
+            rest = "store the address it moved to" if is_final else "a log-in does so; trying again later"
+            self.fail(
+                f"answered with a redirect (status {status}), which is not followed: {rest}", retryable=not is_final
             )
         if status == _OK and not code and "<" in body:
             self.fail("answered with a web page, as a proxy or login page does; trying again later", retryable=True)
@@ -225,21 +205,9 @@ class Wire:
 
     def _fail_unreached(self, error: Exception) -> NoReturn:
         """No answer, or none that could be read. The error's text is dropped: it may hold the address."""
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        is_address = isinstance(error, (ValueError, http.client.InvalidURL)) and not isinstance(error, UnicodeError)
-        if is_address:
-            self.fail(_NO_ADDRESS, retryable=False)
-        if isinstance(reason, TimeoutError):
-            self.fail(f"did not answer within {self._connection.timeout_s:g} s; trying again later", retryable=True)
-        if isinstance(reason, ConnectionRefusedError):
-            self.fail("refused the connection; trying again later", retryable=True)
-        if isinstance(reason, socket.gaierror):
-            self.fail("has a host name that cannot be resolved; trying again later", retryable=True)
-        if isinstance(reason, ssl.SSLError):
-            self.fail(
-                "cannot be reached over TLS (is its certificate trusted here?); trying again later", retryable=True
-            )
-        self.fail(f"could not be reached ({type(reason).__name__}); trying again later", retryable=True)
+        if isinstance(error, (ValueError, http.client.InvalidURL)) and not isinstance(error, UnicodeError):
+            self.fail(NO_ADDRESS, retryable=False)
+        fail_unreached(self._connection, "Slack", error)
 
 
 def _is_acceptance(body: str) -> bool:
@@ -251,12 +219,6 @@ def _is_acceptance(body: str) -> bool:
     except ValueError:
         return False
     return isinstance(said, dict) and (said.get("ok") is True or said.get("success") is True)
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """``Retry-After`` in seconds; None when absent or a date. Source: docs.slack.dev/apis/web-api/rate-limits, 2025."""
-    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return float(said) if re.fullmatch(r"\d{1,9}", said.strip()) else None
 
 
 def _advice_for(status: int) -> str:

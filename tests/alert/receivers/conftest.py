@@ -231,6 +231,31 @@ class Fixed(Controller):
 # ---------------------------------------------------------------- every receiver
 
 
+@pytest.fixture
+def talks() -> Iterator[Callable[..., int]]:
+    """A server that says the same for as long as anybody listens, whatever it hears; its port."""
+    ended, threads = threading.Event(), list[threading.Thread]()
+
+    def start(words: bytes, *, first: bytes = b"", pause_s: float = 0.0) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def talk() -> None:
+            connection, _ = listener.accept()
+            with listener, connection, suppress(OSError):
+                connection.sendall(first)
+                while not ended.wait(pause_s):
+                    connection.sendall(words)
+
+        threads.append(threading.Thread(target=talk))
+        threads[-1].start()
+        return int(listener.getsockname()[1])
+
+    yield start
+    ended.set()
+    for thread in threads:
+        thread.join()
+
+
 @dataclass
 class Counterpart:
     """One receiver with its other side."""
@@ -276,8 +301,6 @@ WAYS = (
     "webhook",
 )
 OVER_HTTP = ("alertmanager", "discord", "pagerduty", "slack-bot", "slack-webhook", "teams", "webhook")
-OWN_POSTS = ("alertmanager", "discord", "pagerduty", "teams", "webhook")
-"""Those that go through ``driftwatch.alert.receivers.posting``."""
 PATH = f"/hooks/T0/{SECRET}"
 THANKS = {
     "alertmanager": Reply(200),

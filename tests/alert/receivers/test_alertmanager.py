@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
 import subprocess
 import time
@@ -40,8 +41,27 @@ receivers:
 class Running:
     """A real Alertmanager and what it sent on."""
 
-    def __init__(self, port: int, told: Callable[[], list]) -> None:
+    def __init__(self, port: int, told: Callable[[], list], start: Callable[[], subprocess.Popen]) -> None:
         self.url, self.told = f"http://127.0.0.1:{port}", told
+        self._start = start
+        self.process = self._started()
+
+    def _started(self) -> subprocess.Popen:
+        process = self._start()
+        try:
+            wait_for(lambda: self.get("/api/v2/status") is not None)
+        except BaseException:
+            process.kill()
+            process.wait(10)
+            raise
+        return process
+
+    def start_anew(self, storage: Path) -> None:
+        """Kill it, and start it with an empty memory and an empty disk."""
+        self.process.kill()
+        self.process.wait(10)
+        shutil.rmtree(storage)
+        self.process = self._started()
 
     def get(self, path: str):
         with urllib.request.urlopen(f"{self.url}{path}", timeout=2) as answer:  # noqa: S310 - loopback
@@ -87,14 +107,17 @@ def alertmanager(program, debian_program, http_server, tmp_path):
         "--cluster.listen-address=",
         "--log.level=error",
     ]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(arguments, cwd=program[1], stdout=log, stderr=log)
+
+    def start() -> subprocess.Popen:
+        with (tmp_path / "log").open("ab") as log:
+            return subprocess.Popen(arguments, cwd=program[1], stdout=log, stderr=log)
+
+    running = Running(port, lambda: [request.json for request in http_server.requests], start)
     try:
-        wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=1).close() is None)
-        yield Running(port, lambda: [request.json for request in http_server.requests])
+        yield running
     finally:
-        process.terminate()
-        process.wait(10)
+        running.process.terminate()
+        running.process.wait(10)
 
 
 def wait_for(holds, *, seconds=15.0):
@@ -197,6 +220,40 @@ def test_each_alert_begins_and_ends_with_its_incident_while_the_group_goes_on(al
         post.store.close()
 
 
+def test_an_alertmanager_that_was_started_anew_knows_what_is_open_and_ends_it(alertmanager, tmp_path):
+    post = Post(tmp_path / "watch.db", oncall=notifier(alertmanager.url))
+    now = (WallClock().now() - post.at()) / timedelta(minutes=1)
+
+    def deliver(minutes):
+        return asyncio.run(post.courier.deliver(at=post.at(minutes), repeats=True))
+
+    def shown():
+        return [alert["labels"]["target"] for alert in alertmanager.labelled()]
+
+    try:
+        incident, over = post.open("a", now - 30), post.open("b", now - 30)
+        deliver(now - 30)
+        wait_for(lambda: sorted(shown()) == ["a", "b"])
+        post.move(over, Event.RESOLVED, now - 20)
+        deliver(now - 20)
+        wait_for(lambda: shown() == ["a"])
+
+        alertmanager.start_anew(tmp_path / "storage")
+        assert shown() == []
+        deliver(now - 10)
+        wait_for(lambda: shown() == ["a"])
+        assert len(post.store.notifications()) == 3, "a repeat is no notification"
+
+        post.move(incident, Event.RESOLVED, now)
+        deliver(now)
+        wait_for(lambda: shown() == [])
+        deliver(now + 10)
+        wait_for(lambda: [told["status"] for told in alertmanager.told()][-1:] == ["resolved"])
+        assert shown() == [], "nothing revives it"
+    finally:
+        post.store.close()
+
+
 def test_hostile_replies_are_taken(alertmanager, announce):
     text = "\x00\u202e😀\ud800 {{ .Labels }} <b>" * 5_000
     evidence = {"headline": text, "changes": [text], "owner": text, "feature": text}
@@ -265,6 +322,23 @@ def test_the_end_is_the_incidents_own_and_never_before_its_beginning(http_server
     assert receipt == {"labels": []}
     send(notifier(http_server.url, now=lambda: AT), announce(after=IncidentState.RESOLVED))
     assert http_server.requests[1].json[0]["endsAt"] == "2026-03-16T19:10:00.000Z", "the edge's, where none is stored"
+
+
+def test_a_repeat_tells_what_the_receipts_say_as_far_as_it_is_open_and_nothing_else(http_server, edges, announce):
+    """Of three alerts of the receipt one is over; who got graver keeps the labels that were told."""
+    sending = notifier(http_server.url, now=lambda: AT)
+    receipt = send(sending, edges["joined"])
+    first, second, third = edges["joined"].members
+    graver = replace(first, severity=Severity.WARNING)
+    over = replace(second, state=IncidentState.RESOLVED, resolved_at=AT)
+    told = {"labels": [*receipt["labels"], "nonsense", {"part": "4711"}]}
+    untold = replace(announce(), key="untold")
+    now = replace(edges["joined"], group=(graver, over, third), incident=graver, receipt=told)
+    asyncio.run(sending.repeat([now, untold]))
+    assert [alert["labels"] for alert in http_server.requests[-1].json] == [receipt["labels"][0], receipt["labels"][2]]
+    assert {alert["endsAt"] for alert in http_server.requests[-1].json} == {"2027-03-16T20:00:00.000Z"}
+    asyncio.run(sending.repeat([untold]))
+    assert len(http_server.requests) == 2, "nothing is nothing to send"
 
 
 def test_a_receipt_of_another_form_is_passed_over(http_server, announce):

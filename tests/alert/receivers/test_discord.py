@@ -167,3 +167,12 @@ def test_nothing_of_a_reply_is_obeyed(announce):
         ).replace("\\|", "").replace(":\\//", "")
     assert "```" not in code(reply)[3:-3]
     assert escaped("a_b") == "a\\_b"
+
+
+@pytest.mark.parametrize("n", range(1, 12))
+def test_no_number_of_backticks_ends_a_code_block(n):
+    """Five in a row did: three were broken up, and the last of them made three again with the other two."""
+    shown = code(f"a{'`' * n}\n# *b* @everyone{'`' * n}")
+    assert shown.count("```") == 2
+    assert (shown.startswith("```\n"), shown.endswith("\n```")) == (True, True)
+    assert shown.count("`") == 2 * n + 6, "none is lost"

@@ -19,6 +19,7 @@ from driftwatch.config.receiver_rules import _OWN_LABELS
 from driftwatch.domain import Event
 
 PAGE = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text()
+SLACK_PAGE = (Path(__file__).parents[3] / "docs" / "slack.md").read_text()
 EXAMPLES = [text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if text.startswith("receivers:\n")]
 TARGET = "targets: {support: {provider: openai, model: gpt-4o-mini}}\n"
 
@@ -33,6 +34,13 @@ def test_every_example_is_taken_and_wired(text, tmp_path):
     (tmp_path / "driftwatch.yaml").write_text(TARGET + text)
     settings = load(tmp_path / "driftwatch.yaml", {})
     assert list(wiring.notifiers(settings, {}, None)) == list(settings.receivers)
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(receivers:\n.*?)```", SLACK_PAGE, re.DOTALL))
+def test_every_example_of_slacks_own_page_is_taken_and_wired(text, tmp_path):
+    (tmp_path / "driftwatch.yaml").write_text(TARGET + text)
+    settings = load(tmp_path / "driftwatch.yaml", {})
+    assert list(wiring.notifiers(settings, {}, None)) == ["oncall"]
 
 
 def test_there_is_an_example_of_every_receiver_but_slack_which_has_its_own_page():

@@ -200,6 +200,16 @@ def test_a_plain_server_where_tls_is_wanted(start_smtp, connect_mail, announce):
     assert error.retryable
 
 
+def test_a_ca_file_that_holds_no_certificates_is_not_taken_for_a_server_that_is_not_trusted(
+    server, connect_mail, announce, tmp_path
+):
+    (tmp_path / "own.pem").write_text("this-is-the-secret, and no certificate")
+    error = refusal(connect_mail(server, ca_file=tmp_path / "own.pem"), announce())
+    assert "has a 'ca_file' that cannot be read (it holds no certificates in PEM); trying again later" in str(error)
+    assert error.retryable
+    assert "that cannot be read (Is a directory)" in str(refusal(connect_mail(server, ca_file=tmp_path), announce()))
+
+
 def test_a_ca_file_that_is_not_there(server, connect_mail, announce, tmp_path):
     error = refusal(connect_mail(server, ca_file=tmp_path / "none.pem"), announce())
     assert "has a 'ca_file' that is not there" in str(error)
@@ -221,7 +231,7 @@ def test_a_network_that_is_away(server, connect_mail, announce, monkeypatch):
 
     monkeypatch.setattr(socket, "create_connection", fail)
     error = refusal(connect_mail(server), announce())
-    assert "could not be reached (OSError); trying again later" in str(error)
+    assert "could not be reached (Network is unreachable); trying again later" in str(error)
     assert error.retryable
 
 
@@ -258,9 +268,40 @@ def test_a_server_that_drips_words_does_not_hold_the_outbox(connect_mail, announ
             finally:
                 done.set()  # lets the abandoned thread end
 
-        with pytest.raises(DeliveryError, match=r"did not finish in time; trying again later"):
+        with pytest.raises(DeliveryError, match="did not finish answering in time; trying again later"):
             asyncio.run(attempt())
         thread.join()
+
+
+@pytest.mark.parametrize("says", ["500 what?", "421 bye", None])
+def test_a_mail_that_was_taken_is_told_whatever_the_server_says_at_the_end(
+    server, connect_mail, announce, monkeypatch, says
+):
+    """Each attempt was another mail: its end was asked for once more, and the answer taken for a refusal."""
+
+    async def part(_self, smtp, _session, _envelope):
+        if says is None:
+            smtp.transport.abort()
+        return says or "221 bye"
+
+    monkeypatch.setattr(type(server.box), "handle_QUIT", part, raising=False)
+    send(connect_mail(server), announce())
+    assert len(server.box.mails) == 1
+
+
+def test_a_server_whose_reply_never_ends_is_left(talks, connect_mail, announce, start_smtp):
+    options = {"port": talks(b"220-and another line\r\n" * 100), "security": "none", "user": None}
+    error = refusal(connect_mail(start_smtp(), **options), announce())
+    assert "hung up" in str(error)
+    assert error.retryable
+
+
+def test_a_server_that_drips_words_keeps_no_thread(talks, connect_mail, announce, start_smtp):
+    """A thread for each attempt was kept for as long as it dripped, until none was left for anything else."""
+    options = {"port": talks(b"2", pause_s=0.02), "security": "none", "user": None}
+    connection = replace(connect_mail(start_smtp(), **options), timeout_s=0.1)
+    with pytest.raises(DeliveryError, match="in time"):
+        asyncio.run(EmailNotifier(connection).send(announce()))  # waits for the thread
 
 
 def test_a_mail_is_not_finished_after_the_time_is_up(server, connect_mail, announce, monkeypatch):
@@ -286,7 +327,7 @@ def test_a_thread_that_gets_its_turn_too_late_says_so(server, connect_mail, anno
     notifier = EmailNotifier(connect_mail(server))
     deadline = Deadline(60.0)
     deadline.end()
-    with pytest.raises(DeliveryError, match="did not finish in time"):
+    with pytest.raises(DeliveryError, match="did not finish answering in time"):
         notifier._submit(notifier._mail("<1@example.com>", "s", compose(announce())), None, "", deadline)
     assert server.box.logins == []
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from hypothesis import given, strategies as st
 
 from driftwatch.alert.receiver import ReceiverConnection
 from driftwatch.alert.receivers.posting import MOST_ANSWER_BYTES, Answer, Post, wait_of, without
@@ -104,6 +105,22 @@ def test_a_vendors_wait_in_the_body_counts_before_the_header(http_server):
 
 @pytest.mark.parametrize(
     ("said", "expected"),
+    [("1" + "0" * 400, 604_800.0), ("1e999", 604_800.0), ("Infinity", 604_800.0), ("NaN", None), ("-1", None)],
+)
+def test_no_number_of_a_vendor_breaks_the_waiting(http_server, said, expected):
+    sender = post(retry_after_s=lambda found: found["retry_after"])
+    http_server.says(429, f'{{"retry_after": {said}}}')
+    assert refusal(http_server.url, sender=sender).retry_after_s == expected
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\A\w{3}, \d{1,2} \w{3} \d{1,6} [\d:]{1,12} [+-]\d{1,8}\Z"))
+def test_no_retry_after_breaks_the_waiting(said):
+    found = wait_of({"Retry-After": said}, at=AT)
+    assert found is None or 0 <= found <= 604_800
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
     [
         ("7", 7.0),
         (" 30 ", 30.0),
@@ -144,6 +161,16 @@ def test_a_host_that_does_not_resolve(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     error = refusal("http://no-such-host.test/secret")
     assert "has a host name that cannot be resolved; trying again later" in str(error)
+
+
+def test_a_host_with_two_addresses_that_refuses_at_both_has_refused(monkeypatch):
+    resolve = socket.getaddrinfo
+
+    def twice(host, *more, **named):
+        return [*resolve("127.0.0.1", *more, **named), *resolve("127.0.0.2", *more, **named)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", twice)
+    assert "refused the connection; trying again later" in str(refusal("http://two-homes.test:1/secret"))
 
 
 def test_a_server_that_hangs_up():
@@ -204,3 +231,19 @@ def test_taking_secrets_out_leaves_the_words():
     url = "https://chat.test/api/webhooks/12345678/tok-en_123?sig=abcdefgh"
     said = f"{url} or tok-en_123 or abcdefgh or chat.test or api"
     assert without(said, (url,)) == "… or … or … or chat.test or api"
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("Bearer eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl", "token eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl has expired"),
+        ("https://ana:pass.word@chat.test/hook", "no user with pass.word at chat.test"),
+        ("https://chat.test/in/first.second", "nothing at first.second of chat.test"),
+        ("https://chat.test/in?sig=a%2Bb%3Dcdef", "signature a+b=cdef or a%2Bb%3Dcdef is wrong"),
+    ],
+)
+def test_a_secret_is_taken_out_however_it_is_written(secret, said):
+    shown = without(said, (secret,))
+    assert not any(part in shown for part in ("eyJ", "pass.word", "second", "cdef"))
+    assert "…" in shown
+    assert ("chat.test" in shown) is ("chat.test" in said), "the host is no secret"

@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl
 import urllib.error
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from driftwatch.alert.message import compose
 from driftwatch.alert.receivers import NOTIFIERS, ReceiverConnection
 from driftwatch.alert.receivers.slack_blocks import blocks, notification_text
-from driftwatch.errors import DeliveryError
+from driftwatch.errors import ConfigError, DeliveryError
 
 TOKEN = "xoxb-this-is-the-secret"  # noqa: S105 - made up, to be looked for in every error
 SECRET_PATH = "/services/T0/B0/this-is-the-secret"  # noqa: S105 - likewise
@@ -112,7 +113,8 @@ def test_a_hundred_kilobytes_of_reply_are_delivered(announce, local_slack):
         (404, "channel_not_found", False, "invite the app to it with /invite"),
         (410, "channel_is_archived", False, "the channel is archived: choose another one"),
         (418, "short_and_stout", False, "look the answer up in Slack's documentation"),
-        (308, "", False, "refused the message (status 308)"),
+        (308, "", False, "answered with a redirect (status 308), which is not followed: store the address it moved to"),
+        (302, "", True, "(status 302), which is not followed: a log-in does so; trying again later"),
         (200, "<html>log in", True, "answered with a web page"),
         (200, "", False, "answered, but not as Slack does"),
         (200, "[1]", False, "answered, but not as Slack does"),
@@ -159,7 +161,15 @@ def test_an_answer_without_a_body_or_of_bytes_is_no_acceptance(announce, local_s
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [("7", 7.0), (" 30 ", 30.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), ("1e999", None), ("", None)],
+    [
+        ("7", 7.0),
+        (" 30 ", 30.0),
+        ("999999999", 604_800.0),
+        ("Wed, 21 Oct 2020 07:28:00 GMT", None),
+        ("-1", None),
+        ("1e999", None),
+        ("", None),
+    ],
 )
 @pytest.mark.parametrize("connect", [webhook, bot])
 def test_the_wait_that_slack_asks_for_is_passed_on(announce, local_slack, connect, header, expected):
@@ -253,17 +263,37 @@ def test_a_host_name_that_cannot_be_one_says_so_without_naming_it(announce, host
     assert "aaaa" not in str(failure(webhook(host), announce()))
 
 
-def test_an_answer_in_an_unknown_encoding_is_no_acceptance(announce, local_slack):
+def test_thanks_in_an_encoding_that_nobody_knows_are_thanks(announce, local_slack):
+    """They were sent again every hour: the channel had the message each time."""
     local_slack.says(200, "ok", headers={"Content-Type": "text/plain; charset=klingon"})
-    error = failure(webhook(local_slack.url), announce())
-    assert "could not be reached (LookupError)" in str(error)
-    assert error.retryable
+    send(webhook(local_slack.url), announce())
+    assert len(local_slack.requests) == 1
 
 
 def test_missing_secrets_name_the_receiver_and_keep_the_page(announce):
     error = failure(ReceiverConnection(name="oncall"), announce())
     assert "has neither a webhook address nor a bot token" in str(error)
     assert error.retryable
+
+
+def test_a_bot_token_that_cannot_be_read_leaves_the_page_to_the_webhook(announce, local_slack):
+    def unreadable() -> str:
+        raise ConfigError("the secret cannot be read (Permission denied)", file="/run/secrets/bot")
+
+    local_slack.says(200, "ok")
+    connection = bot(local_slack.url, webhook_url=local_slack.url + SECRET_PATH)
+    send(replace(connection, secrets={**connection.secrets, "bot_token": unreadable}), announce())
+    ((path, _, body),) = local_slack.requests
+    assert path == SECRET_PATH
+    assert "/run/secrets/bot: the secret cannot be read" in str(body["blocks"]), "and says why it came this way"
+
+
+@pytest.mark.parametrize("connect", [webhook, bot])
+def test_a_slack_that_drips_bytes_keeps_no_thread(talks, announce, connect):
+    """A thread for each attempt was kept for as long as it dripped, until none was left for anything else."""
+    port = talks(b"o", first=b"HTTP/1.1 200 OK\r\n\r\n", pause_s=0.02)
+    with pytest.raises(DeliveryError, match="in time"):
+        send(connect(f"http://127.0.0.1:{port}"), announce())  # waits for the thread
 
 
 def test_a_bot_without_a_channel_is_told_which_key_is_missing(announce):
@@ -285,5 +315,5 @@ def test_a_certificate_error_inside_a_url_error_is_a_tls_failure(announce, monke
     def refuse(*_: object, **__: object) -> None:
         raise urllib.error.URLError(ssl.SSLCertVerificationError("this-is-the-secret"))
 
-    monkeypatch.setattr("slack_sdk.webhook.client.urlopen", refuse)
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", refuse)
     assert "is its certificate trusted here?" in str(failure(webhook("https://hooks.slack.example/"), announce()))

@@ -13,9 +13,16 @@ from driftwatch.alert.receivers.slack_actions import Action, Wish, acknowledgeme
 from driftwatch.domain import Event, IncidentState, Kind
 
 RESOLVED = IncidentState.RESOLVED
-VALUE = '{"incident": 12, "key": "driftwatch-1f2e/12"}'
+VALUE = '{"incident": 12, "key": "driftwatch-1f2e/12", "receiver": "oncall"}'
 ACTION = Action(
-    wish=Wish.ACKNOWLEDGE, number=12, key="driftwatch-1f2e/12", author="ana (Slack)", user="U1", channel="C1", ts="1.1"
+    wish=Wish.ACKNOWLEDGE,
+    number=12,
+    key="driftwatch-1f2e/12",
+    author="ana (Slack)",
+    user="U1",
+    channel="C1",
+    ts="1.1",
+    receiver="oncall",
 )
 
 
@@ -46,7 +53,7 @@ def clicked(action_id: str = "driftwatch_acknowledge", **changes: Any) -> dict[s
 
 def sent_off(reason: Any = "the release of March", **changes: Any) -> dict[str, Any]:
     """As in docs.slack.dev/reference/interaction-payloads/view-interactions-payload, shortened."""
-    kept = {"incident": 12, "key": "driftwatch-1f2e/12", "channel": "C1", "ts": "1.1"}
+    kept = {"incident": 12, "key": "driftwatch-1f2e/12", "receiver": "oncall", "channel": "C1", "ts": "1.1"}
     payload = {
         "type": "view_submission",
         "user": {"id": "U1", "username": "ana", "name": "ana"},
@@ -106,6 +113,7 @@ def test_whoever_clicked_is_named_on_one_safe_line(user, author):
         clicked(actions="x"),
         clicked(actions=[{"action_id": "driftwatch_silence", "value": "12"}]),
         clicked(actions=[{"action_id": "driftwatch_silence", "value": "no json"}]),
+        clicked(actions=[{"action_id": "driftwatch_silence", "value": "[" * 100_000}]),
         clicked(actions=[{"action_id": "driftwatch_silence", "value": '{"incident": "12"}'}]),
         clicked(actions=[{"action_id": "driftwatch_silence", "value": '{"incident": true}'}]),
         clicked(actions=[{"action_id": "driftwatch_silence"}]),
@@ -166,11 +174,18 @@ def test_the_buttons_are_those_that_make_sense(tell, make_group):
 
 
 def test_a_button_says_which_incident_of_which_installation(tell):
-    ((block),) = buttons(tell(Event.OPENED))
+    ((block),) = buttons(tell(Event.OPENED), "oncall")
     assert {element["value"] for element in block["elements"]} == {VALUE}
     action = read(clicked(actions=[block["elements"][1]]))
     assert action is not None
     assert (action.wish, action.number, action.key) == (Wish.SILENCE, 12, "driftwatch-1f2e/12")
+    assert action.receiver == "oncall", "whose list counts"
+
+
+def test_a_button_from_before_buttons_named_their_receiver_is_read_all_the_same():
+    (old,) = clicked()["actions"]
+    action = read(clicked(actions=[old | {"value": '{"incident": 12, "key": "driftwatch-1f2e/12"}'}]))
+    assert action == replace(ACTION, receiver="", trigger="12.34.abc")
 
 
 def test_what_a_view_keeps_comes_back_with_it():

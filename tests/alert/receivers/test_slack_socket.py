@@ -118,19 +118,20 @@ class Place:
     def bodies(self, method: str) -> list[dict[str, Any]]:
         return [body for path, _, body in self.slack.requests if path == f"/api/{method}"]
 
-    def notifier(self, **secrets: str) -> Any:
+    def notifier(self, name: str = "oncall", *, allowed: tuple[str, ...] | None = None, **secrets: str) -> Any:
         held = {"bot_token": "xoxb-1", "app_token": APP_TOKEN} | secrets
+        options = {"base_url": f"{self.slack.url}/api", "channel": "#alerts"}
         connection = ReceiverConnection(
-            name="oncall",
+            name=name,
             secrets={name: partial(str, value) for name, value in held.items()},
-            options={"base_url": f"{self.slack.url}/api", "channel": "#alerts"},
+            options=options if allowed is None else options | {"allowed_users": allowed},
             timeout_s=2,
         )
         return NOTIFIERS["slack"](connection)
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        listening = slack_socket.listen([self.notifier()], self.desk, now=lambda: AT, deliver=self.deliver)
+    async def listening(self, *notifiers: Any) -> AsyncIterator[None]:
+        listening = slack_socket.listen(notifiers or [self.notifier()], self.desk, now=lambda: AT, deliver=self.deliver)
         await listening.start()
         try:
             await until(lambda: bool(self.socket.connections))
@@ -154,25 +155,26 @@ def place(tell, local_slack, local_socket, answer_of, monkeypatch) -> Place:
     return Place(local_slack, local_socket, WritingDesk(tell(Event.OPENED)))
 
 
-def clicked(wish: str) -> dict[str, Any]:
+def clicked(wish: str, *, user: str = "U1", receiver: str = "oncall") -> dict[str, Any]:
+    value = json.dumps({"incident": 12, "key": "driftwatch-1f2e/12", "receiver": receiver})
     return {
         "type": "block_actions",
-        "user": {"id": "U1", "username": "ana"},
+        "user": {"id": user, "username": "ana"},
         "container": {"message_ts": "1.1", "channel_id": "C1"},
         "trigger_id": "12.34.abc",
-        "actions": [{"action_id": f"driftwatch_{wish}", "value": '{"incident": 12, "key": "driftwatch-1f2e/12"}'}],
+        "actions": [{"action_id": f"driftwatch_{wish}", "value": value}],
     }
 
 
-def sent_off(reason: str, kept: str) -> dict[str, Any]:
+def sent_off(reason: str, kept: str, *, user: str = "U1") -> dict[str, Any]:
     values = {"reason": {"text": {"type": "plain_text_input", "value": reason}}}
     view = {"callback_id": "driftwatch_accept", "private_metadata": kept, "state": {"values": values}}
-    return {"type": "view_submission", "user": {"id": "U1", "name": "ana"}, "view": view}
+    return {"type": "view_submission", "user": {"id": user, "name": "ana"}, "view": view}
 
 
-def click(place: Place, payload: Any, is_done: Callable[[], bool]) -> None:
+def click(place: Place, payload: Any, is_done: Callable[[], bool], *notifiers: Any) -> None:
     async def scene() -> None:
-        async with place.listening():
+        async with place.listening(*notifiers):
             place.socket.push(payload)
             await until(is_done)
 
@@ -347,6 +349,125 @@ def test_what_is_not_ours_is_acknowledged_and_left_alone(place, payload, kind):
     assert (place.desk.asked, place.bodies("chat.postEphemeral")) == ([], [])
 
 
+# ---------------------------------------------------------------- who may
+
+
+def forbidden(place: Place, logs: list[Any]) -> None:
+    """Nothing was looked up, done or delivered; the answer is for the one person, and the log says who it was."""
+    (answer,) = place.bodies("chat.postEphemeral")
+    assert (answer["channel"], answer["user"]) == ("C1", "U666")
+    assert "only <@U1> may act on incident 12 here" in answer["text"]
+    assert "your member ID, U666, into `receivers.oncall.allowed_users`" in answer["text"]
+    assert (place.desk.asked, place.desk.numbers, place.n_delivered, place.bodies("views.open")) == ([], [], 0, [])
+    (entry,) = [entry for entry in logs if entry["event"].startswith("slack.action")]
+    assert (entry["event"], entry["user"], entry["incident"]) == ("slack.action_forbidden", "U666", 12)
+
+
+@pytest.mark.parametrize("wish", ["acknowledge", "silence", "accept"])
+def test_a_click_of_somebody_who_is_not_on_the_list_does_nothing(place, wish):
+    with capture_logs() as logs:
+        click(
+            place,
+            clicked(wish, user="U666"),
+            lambda: bool(place.bodies("chat.postEphemeral")),
+            place.notifier(allowed=("U1",)),
+        )
+    assert place.socket.answers == [{"envelope_id": "e-1"}], "Slack shows no error beside the button"
+    forbidden(place, logs)
+
+
+def test_a_view_sent_off_by_somebody_who_is_not_on_the_list_does_nothing(place):
+    """Opened before the list was there, or by somebody else who was on it."""
+
+    async def scene() -> None:
+        async with place.listening(place.notifier(allowed=("U1",))):
+            place.socket.push(clicked("accept"))
+            await until(lambda: bool(place.bodies("views.open")))
+            kept = place.bodies("views.open")[0]["view"]["private_metadata"]
+            place.slack.requests.clear()
+            place.desk.numbers.clear()
+            with capture_logs() as logs:
+                place.socket.push(sent_off("because", kept, user="U666"), envelope="e-2")
+                await until(lambda: bool(place.bodies("chat.postEphemeral")))
+            forbidden(place, logs)
+
+    asyncio.run(scene())
+
+
+def test_a_view_that_names_an_open_receiver_of_its_own_making_is_held_to_every_list(place):
+    kept = json.dumps({"incident": 12, "key": "driftwatch-1f2e/12", "receiver": "made up", "channel": "C1"})
+    with capture_logs() as logs:
+        click(
+            place,
+            sent_off("because", kept, user="U666"),
+            lambda: bool(place.bodies("chat.postEphemeral")),
+            place.notifier("open"),
+            place.notifier(allowed=("U1",)),
+        )
+    forbidden(place, logs)
+
+
+def test_whoever_is_on_the_list_acts_and_whoever_is_not_may_look(place):
+    async def scene() -> None:
+        async with place.listening(place.notifier(allowed=("U1",))):
+            place.socket.push(clicked("evidence", user="U666"))
+            await until(lambda: bool(place.bodies("chat.postEphemeral")))
+            assert "blocks" in place.bodies("chat.postEphemeral")[0]
+            place.socket.push(clicked("silence"))
+            await until(lambda: bool(place.desk.asked))
+
+    asyncio.run(scene())
+
+
+def test_receivers_that_share_an_app_have_lists_and_bots_of_their_own(place):
+    async def scene() -> None:
+        first = place.notifier(allowed=("U1",))
+        async with place.listening(first, place.notifier("support", allowed=("U666",), bot_token="xoxb-2")):  # noqa: S106 - made up
+            place.socket.push(clicked("acknowledge", user="U666", receiver="support"))
+            await until(lambda: bool(place.desk.asked))
+            await until(lambda: bool(place.bodies("chat.postEphemeral")))
+            place.socket.push(clicked("acknowledge", receiver="support"))
+            await until(lambda: len(place.bodies("chat.postEphemeral")) > 1)
+
+    asyncio.run(scene())
+    assert len(place.desk.asked) == 1
+    assert "only <@U666> may act" in place.bodies("chat.postEphemeral")[1]["text"]
+    sent = [headers["Authorization"] for path, headers, _ in place.slack.requests if path.endswith("postEphemeral")]
+    assert sent == ["Bearer xoxb-2", "Bearer xoxb-2"]
+
+
+def test_a_forbidden_click_that_cannot_be_answered_is_left(place, answer_of):
+    place.slack.routes["/api/chat.postEphemeral"] = answer_of('{"ok":false,"error":"user_not_in_channel"}')
+    with capture_logs() as logs:
+        click(
+            place,
+            clicked("accept", user="U666"),
+            lambda: bool(place.bodies("chat.postEphemeral")),
+            place.notifier(allowed=("U1",)),
+        )
+    forbidden(place, logs)
+
+
+def test_a_bot_token_that_cannot_be_read_takes_back_nothing_that_is_done(place):
+    notifier = place.notifier()
+
+    def unreadable() -> str:
+        raise ConfigError("the secret cannot be read (Permission denied)", file="bot")
+
+    notifier = NOTIFIERS["slack"](
+        replace(notifier.connection, secrets={**notifier.connection.secrets, "bot_token": unreadable})
+    )
+    with capture_logs() as logs:
+        click(
+            place,
+            clicked("acknowledge"),
+            lambda: "slack.answer_failed" in [entry["event"] for entry in logs],
+            notifier,
+        )
+    assert len(place.desk.asked) == 1
+    assert "slack.action_refused" not in [entry["event"] for entry in logs]
+
+
 # ---------------------------------------------------------------- the connection
 
 
@@ -407,14 +528,14 @@ def test_a_websocket_that_is_refused_is_logged_as_out_of_reach(place, answer_of,
     first = asyncio.run(scene())[0]
     assert (first["event"], first["error"]) == (
         "slack.buttons_unavailable",
-        "Slack cannot be reached (ConnectionError)",
+        "Slack could not be reached (ConnectionError)",
     )
 
 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://127.0.0.1:{port}", "Slack cannot be reached (URLError)"),
+        ("http://127.0.0.1:{port}", "Slack refused the connection"),
         ("not an address", "an unexpected ValueError"),
     ],
 )

@@ -173,7 +173,7 @@ def test_only_a_bot_with_an_app_token_shows_buttons(tell, local_slack):
     send(bot(local_slack.url, **WITH_BUTTONS), tell(Event.OPENED))
     plain, with_buttons = (body["blocks"] for body in bodies(local_slack))
     assert [block["type"] for block in plain].count("actions") == 0
-    assert with_buttons[2:3] == buttons(tell(Event.OPENED)), "below the summary"
+    assert with_buttons[2:3] == buttons(tell(Event.OPENED), "oncall"), "below the summary"
 
 
 def test_the_buttons_are_in_the_first_message_alone_and_go_with_the_incident(tell, local_slack):
