@@ -1,6 +1,6 @@
 """How often the right side is blamed: scenes whose cause is known, judged by the product's own code.
 
-Run ``python -m benchmarks.alerts.attribution [--write] [--quick] [--tune]``; about four minutes on one quiet core.
+Run ``python -m benchmarks.alerts.attribution [--write] [--quick] [--tune]``; about six minutes on one quiet core.
 """
 
 from __future__ import annotations
@@ -100,7 +100,11 @@ class Scene:
     is_staggered: bool = False
     """Whether the others move up to six hours later."""
     unrelated: int = 0
-    """Changes of our settings at other times within four days."""
+    """Changes on our side at other times within four days."""
+    unrelated_key: str = "target.support"
+    """What they change."""
+    usual: tuple[str, float] | None = None
+    """Key of the record that changes anyway, and how many hours apart."""
 
 
 PROVIDER, ENDPOINT, OURS = Whose.PROVIDER, Whose.ENDPOINT, Whose.OURS
@@ -120,20 +124,43 @@ SCENES = (
     Scene(name="our machine measures otherwise, unrecorded", whose={OURS}, moved=EVERYTHING),
     Scene(name="our proxy rewrites everything, unrecorded", whose={OURS}, moved=EVERYTHING - {"frozen"}),
     Scene(name="our network gets slow", whose={OURS}, moved=EVERYTHING - {"frozen"}, kind=Kind.PERFORMANCE),
+    Scene(
+        name="this endpoint alone, an upgrade of ours within days",
+        whose={ENDPOINT},
+        moved=(),
+        unrelated=1,
+        unrelated_key="driftwatch",
+    ),
+    Scene(name="this endpoint alone, each run on another machine", whose={ENDPOINT}, moved=(), usual=("machine", 1.0)),
+    Scene(
+        name="one of our daily upgrades moves this target alone",
+        whose={OURS},
+        moved=(),
+        recorded="driftwatch",
+        usual=("driftwatch", 24.0),
+    ),
+    Scene(
+        name="one of our hourly settings moves this target alone",
+        whose={OURS},
+        moved=(),
+        recorded="target.support",
+        usual=("target.support", 1.0),
+    ),
 )
 
 
 class Memory:
-    """What ``attribute`` reads of a store, without a database: 3,000 scenes in minutes."""
+    """What ``attribute`` reads of a store, without a database: thousands of scenes in minutes."""
 
     def __init__(self, rows: Mapping[str, Sequence[SeriesRow]], incidents: Sequence[Incident]) -> None:
         self._rows, self._incidents = rows, incidents
         self._ids = {name: number for number, name in enumerate(rows, start=1)}
         self.record: list[HarnessChange] = []
 
-    def incidents(self, *, limit: int) -> list[Incident]:
-        """Those of the targets that moved."""
-        return sorted(self._incidents, key=lambda incident: incident.opened_at, reverse=True)[:limit]
+    def incidents(self, *, target: str, limit: int) -> list[Incident]:
+        """Those of a target that moved."""
+        found = [incident for incident in self._incidents if incident.target == target]
+        return sorted(found, key=lambda incident: incident.opened_at, reverse=True)[:limit]
 
     def baselines(self, target: str) -> list[Baseline]:
         """One for each target, in force for good."""
@@ -287,11 +314,15 @@ def _record(scene: Scene, rng: np.random.Generator, changed_at: datetime) -> lis
     times = [(changed_at - timedelta(minutes=float(rng.uniform(0, 60))), scene.recorded)] if scene.recorded else []
     for _ in range(scene.unrelated):
         away_h = float(rng.uniform(-96, 12))
-        times.append((changed_at + away_h * HOUR, "target.support"))
-    facts, record = {"driftwatch": "0", "target.support": "timeout 0"}, []
+        times.append((changed_at + away_h * HOUR, scene.unrelated_key))
+    if scene.usual is not None:
+        key, apart_h = scene.usual
+        first_h = float(rng.uniform(0, apart_h))
+        times += [(T0 + (first_h + n * apart_h) * HOUR, key) for n in range(int((K + 96 + LONGEST) / apart_h))]
+    facts, record = {"driftwatch": "0", "machine": "0", "target.support": "timeout 0"}, []
     record.append(HarnessChange(at=T0, facts=dict(facts), changed=()))
     for version, (at, key) in enumerate(sorted(times, key=lambda pair: pair[0]), start=1):
-        facts[str(key)] = f"{'timeout ' if key != 'driftwatch' else ''}{version}"
+        facts[str(key)] = f"timeout {version}" if key == "target.support" else f"{version}"
         record.append(HarnessChange(at=at, facts=dict(facts), changed=(str(key),)))
     return record
 

@@ -47,7 +47,10 @@ class Witness:
     host: str
     """Where it is asked."""
     is_remote: bool = True
-    """Whether it is asked over the network that the target is asked over; otherwise it stands on this machine."""
+    """Whether it is asked over the network that the target is asked over; otherwise it stands nearer, and says nothing
+    of the way beyond."""
+    needs: str = ""
+    """Where it says nothing: what would make it tell, to go on after "To tell next time, "; empty: more runs may."""
     is_declared: bool = False
     """Whether the operator named it as a control; otherwise its model or host did."""
 

@@ -21,9 +21,18 @@ MEMORY = timedelta(days=30)
 CHANCE = 0.1
 """Something that changes so often that a window around any time holds a change with this chance says nothing."""
 
+DOUBT = 0.05
+"""Changes where the onset most likely is that chance alone puts there, from which on one there proves nothing."""
+
 ALWAYS = 3.0
 """Changes that such a window holds by chance, from which on one is no news even at the onset: 95 % of windows hold one
-(1 - exp(-3)), as with a CI system that runs every job on another machine."""
+(1 - exp(-3)), as with a CI system that runs every job on another machine. Said of keys of which one value is as good
+as another, and of values that were in force before; a new version or setting may be the cause however many there
+were."""
+
+INTERCHANGEABLE = frozenset({"machine"})
+"""Keys that name and do not decide: which machine of a fleet it was. What a machine decides, its system, libraries and
+way out, has keys of its own."""
 
 FEWEST = 3
 """Earlier changes of a key at least, before it can be said to change often."""
@@ -77,11 +86,12 @@ def recorded(store: Store, target: Target, window: Window) -> tuple[list[OwnCaus
 
     Returns:
         Changes that explain it, or would if such were not usual; those that say nothing (usual ones
-        away from where the onset most likely is, and constant ones); and whether there is a record of the time before.
+        away from where the onset most likely is, and constant ones without a new value); and whether there is a record
+        of the time before.
     """
     changes = store.harness_changes(until=window.until)
-    if not changes or changes[0].at >= window.since:
-        return [], [], False
+    # A record that begins in the window, as after the first upgrade that keeps one, tells of its later part alone.
+    is_recorded = bool(changes) and changes[0].at < window.since
     causes, notes = [], []
     for before, change in pairwise(changes):
         if not window.holds(change.at):
@@ -91,16 +101,20 @@ def recorded(store: Store, target: Target, window: Window) -> tuple[list[OwnCaus
                 continue
             said = provenance.words(key, before.facts.get(key), change.facts.get(key))
             near = window.is_near(change.at)
-            expected = _often(key, changes, window)
-            is_usual = expected > CHANCE
-            if (is_usual and not near) or expected > ALWAYS:
+            times, known = _counted(key, changes, window)
+            expected = _often(times, known, window)
+            # Doubt is cheap, and asks for less than passing over: it makes "cannot tell", and blames nobody.
+            by_chance = times * (window.near_until - window.near_since) / known if known else 0.0
+            is_usual = expected > CHANCE or (near and by_chance > DOUBT)
+            is_no_news = expected > ALWAYS and (key in INTERCHANGEABLE or _was_so(key, change, changes, window))
+            if (is_usual and not near) or is_no_news:
                 text = f"{said}, {window.told(change.at)}: it changes so often that this says nothing"
                 notes.append(Reason(text=text, points_to=Whose.UNKNOWN))
                 continue
             scope = Scope.ONE if key.startswith("target.") else _SCOPES.get(key, Scope.ALL)
             text = f"{said}, {window.told(change.at)}"
             causes.append(OwnCause(text=text, scope=scope, is_near=near, is_usual=is_usual))
-    return causes, notes, True
+    return causes, notes, is_recorded
 
 
 def rebaselined(store: Store, target: Target, window: Window) -> Iterator[OwnCause]:
@@ -131,11 +145,21 @@ def clock(store: Store, target: Target, window: Window, kind: Kind) -> tuple[lis
     return [], [Reason(text=f"{said} around the onset, which does not change replies", points_to=Whose.UNKNOWN)]
 
 
-def _often(key: str, changes: Sequence[HarnessChange], window: Window) -> float:
-    """How many changes of a key a window of this length holds by chance at least; 0 where too few are known."""
+def _was_so(key: str, change: HarnessChange, changes: Sequence[HarnessChange], window: Window) -> bool:
+    """Whether a value that came into force was so before, in the time that is remembered: it then did nothing."""
+    earlier = [one for one in changes if window.since - MEMORY <= one.at < window.since]
+    return any(one.facts.get(key) == change.facts.get(key) for one in earlier)
+
+
+def _counted(key: str, changes: Sequence[HarnessChange], window: Window) -> tuple[int, timedelta]:
+    """How often a key changed before the window, in how much time; in none where the record begins later."""
     since = max(window.since - MEMORY, changes[0].at)
     times = sum(key in change.changed and since < change.at < window.since for change in changes[1:])
-    known = (window.since - since).total_seconds()
+    return times, max(window.since - since, timedelta(0))
+
+
+def _often(times: int, known: timedelta, window: Window) -> float:
+    """How many changes a window of this length holds by chance at least; 0 where too few are known."""
     if times < FEWEST:
         return 0.0
-    return float((times**0.5 - SURE) ** 2) * (window.until - window.since).total_seconds() / known
+    return float((times**0.5 - SURE) ** 2) * ((window.until - window.since) / known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from urllib.parse import urlsplit
 
 from driftwatch.attribution.facts import Role
@@ -73,23 +74,45 @@ def host(target: Target) -> str:
     return " ".join([name or target.provider, *where])
 
 
-def is_remote(target: Target) -> bool:
-    """Whether a target is asked over a public network, not on this machine or in a network of one's own.
+class Reach(IntEnum):
+    """How far away a target is asked; what is asked farther away is asked over everything nearer too."""
 
-    >>> is_remote(Target(name="t", provider="openai", model="m", canaries=()))
-    True
-    >>> is_remote(Target(name="t", provider="vllm", model="m", canaries=()))
-    False
+    HERE = 0
+    """On this machine."""
+    OWN = 1
+    """In a network of one's own."""
+    PUBLIC = 2
+
+
+def reach(target: Target) -> Reach:
+    """How far away a target is asked.
+
+    >>> reach(Target(name="t", provider="openai", model="m", canaries=())).name
+    'PUBLIC'
+    >>> reach(Target(name="t", provider="vllm", model="m", canaries=())).name
+    'HERE'
+    >>> reach(Target(name="t", provider="vllm", model="m", canaries=(), base_url="http://gpu.lan/v1")).name
+    'OWN'
     """
     name = host(target).partition(" ")[0]
     try:
-        return ipaddress.ip_address(name).is_global
+        address = ipaddress.ip_address(name)
     except ValueError:
         # Providers without an address are clouds; the simulated one is nowhere.
         has_address = target.base_url is not None or getattr(PROVIDERS.get(target.provider), "base_url", None)
         if not has_address:
-            return target.provider != "simulated"
-        return "." in name and not name.endswith(_OWN_NAMES)
+            return Reach.HERE if target.provider == "simulated" else Reach.PUBLIC
+        if name == "localhost" or name.endswith(".localhost"):
+            return Reach.HERE
+        return Reach.PUBLIC if "." in name and not name.endswith(_OWN_NAMES) else Reach.OWN
+    if address.is_loopback:
+        return Reach.HERE
+    return Reach.PUBLIC if address.is_global else Reach.OWN
+
+
+def is_remote(target: Target) -> bool:
+    """Whether a target is asked over a public network, not on this machine or in a network of one's own."""
+    return reach(target) is Reach.PUBLIC
 
 
 _ROLES = {Control.SAME_MODEL: Role.SAME_MODEL, Control.FROZEN: Role.FROZEN, Control.FEATURE: Role.FEATURE}

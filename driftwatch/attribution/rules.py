@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from driftwatch.alert.evidence import Attribution, Reason, Whose
 from driftwatch.alert.text import listing
@@ -42,8 +43,10 @@ def judge(facts: Facts) -> Attribution:
        too; either by the endpoint's own word.
     2. A cause on our side that nothing contradicts: **our side**; **cannot tell** where it was not close to the onset
        but only where the onset may be, or where such a thing happens so often that it may be a coincidence.
-       Contradicted ones alone: **cannot tell**.
+       Contradicted ones alone: **cannot tell**, unless they were only where the onset may be and can have moved
+       neither everything nor this target alone.
     3. No cause on our side. The same model moved at one other host and not at another: **cannot tell**.
+       In 4 and 7, where our side was not recorded before the onset and no neighbour moved too: **cannot tell**.
     4. The same model elsewhere certainly did not move: **this endpoint**.
     5. The same model elsewhere moved, and something else that is asked over the network certainly did not, which rules
        our side out: **provider**.
@@ -64,9 +67,9 @@ def judge(facts: Facts) -> Attribution:
     if standing:
         both = (standing[0].text, _DOUBTS[standing[0].is_usual])
         return _concluded(facts, causes, Whose.UNKNOWN, because=both, tell=_advice(facts))
-    contradicted = next((cause.text for cause in causes if cause.is_near), None)
-    if contradicted is not None:
-        both = (contradicted, against[contradicted][0])
+    doubtful = next((cause.text for cause in causes if cause.is_near or _may_be_alone(facts, cause)), None)
+    if doubtful is not None:
+        both = (doubtful, against[doubtful][0])
         return _concluded(facts, causes, Whose.UNKNOWN, because=both, tell=_advice(facts))
     return _on_the_other_side(facts)
 
@@ -78,7 +81,9 @@ def _on_the_other_side(facts: Facts) -> Attribution:
     if moved and still:
         rollout = "A rollout from host to host looks like this: `driftwatch report` asks again."
         return _concluded(facts, (), Whose.UNKNOWN, because=(moved[0].sentence, still[0].sentence), tell=rollout)
-    if still:
+    # A cause of ours that moves this target alone leaves everything else still, too.
+    is_ours_ruled_out = facts.is_recorded or bool(_of(facts, {Role.SAME_MODEL, Role.HOST}, Movement.MOVED))
+    if still and is_ours_ruled_out:
         return _concluded(facts, (), Whose.ENDPOINT, because=(still[0].sentence,))
     unrelated = {w.host for w in _of(facts, _UNRELATED, Movement.MOVED)}
     if moved and quiet:
@@ -86,11 +91,13 @@ def _on_the_other_side(facts: Facts) -> Attribution:
     word = next((word for word in facts.words if word.points_to is not Whose.UNKNOWN), None)
     if word is not None:
         return _concluded(facts, (), word.points_to, because=(word.text,))
-    if len({w.host for w in quiet}) > len(unrelated) and not moved:
+    if is_ours_ruled_out and len({w.host for w in quiet}) > len(unrelated) and not moved:
         mates = _of(facts, {Role.HOST}, Movement.MOVED)
         because = tuple(w.sentence for w in (*mates[:1], quiet[0]))
         return _concluded(facts, (), Whose.ENDPOINT, because=because, tell=_beyond(facts))
-    return _concluded(facts, (), Whose.UNKNOWN, because=_what_there_is(facts), tell=_advice(facts))
+    is_record_missing = quiet and not moved and not is_ours_ruled_out
+    because = (quiet[0].sentence, _UNRECORDED) if is_record_missing else _what_there_is(facts)
+    return _concluded(facts, (), Whose.UNKNOWN, because=because, tell=_advice(facts))
 
 
 # ---------------------------------------------------------------- causes on our side
@@ -122,6 +129,11 @@ def _against(facts: Facts, cause: OwnCause) -> list[str]:
     return [*(w.sentence for w in quiet), *said]
 
 
+def _may_be_alone(facts: Facts, cause: OwnCause) -> bool:
+    """Whether what should move everything, and did not, may have moved this target alone, as one dialect's change."""
+    return cause.scope in {Scope.ALL, Scope.NETWORK} and not _against(facts, replace(cause, scope=Scope.ONE))
+
+
 def _have_many_moved(facts: Facts) -> bool:
     moved, still = ({w.host for w in _of(facts, {Role.OTHER}, how)} for how in (Movement.MOVED, Movement.STILL))
     return len(moved) >= MANY and len(moved) >= OUTVOTED * len(still - moved)
@@ -141,6 +153,7 @@ def _of(facts: Facts, roles: Collection[Role], movement: Movement) -> list[Witne
 # ---------------------------------------------------------------- in words
 
 
+_UNRECORDED = "what was so on our side before the onset is not recorded"
 _DOUBTS = {
     False: "the onset is not known so well that this must be the cause",
     True: "it changes so often that this may be a coincidence",
@@ -166,7 +179,7 @@ def _concluded(
     seen = [Reason(text=w.sentence, points_to=_points_to(w, is_many=is_many)) for w in facts.witnesses]
     record = []
     if not facts.is_recorded:
-        record.append(Reason(text="what was so on our side before the onset is not recorded", points_to=Whose.UNKNOWN))
+        record.append(Reason(text=_UNRECORDED, points_to=Whose.UNKNOWN))
     elif not facts.own_causes and not facts.passed_over:
         text = "nothing that driftwatch records changed on our side around the onset"
         record.append(Reason(text=text, points_to=Whose.UNKNOWN))
@@ -204,7 +217,7 @@ def _what_there_is(facts: Facts) -> tuple[str, ...]:
         return moved[0], "nothing shows that our side did not move them"
     still = _of(facts, _SAME_SIDE, Movement.STILL)
     if still:
-        return still[0].sentence, "it stands on this machine, which says nothing of the network between"
+        return still[0].sentence, "it stands nearer than what moved, which says nothing of the network beyond"
     return ("no other target tells anything" if facts.witnesses else "there is no other target to compare it with",)
 
 
@@ -218,12 +231,15 @@ def _beyond(facts: Facts) -> str:
 def _advice(facts: Facts) -> str:
     """What would be needed to tell."""
     told = [w for w in facts.witnesses if w.movement is not Movement.UNKNOWN and w.is_remote]
-    waiting = [w.name for w in facts.witnesses if w.role is Role.SAME_MODEL and w.movement is Movement.UNKNOWN]
-    wanted = []
-    if not waiting and not any(w.role is Role.SAME_MODEL for w in told):
-        wanted.append("a target with the same model at another host (`controls: {NAME: same_model}`)")
+    silent = [w for w in facts.witnesses if w.role is Role.SAME_MODEL and w.movement is Movement.UNKNOWN]
+    waiting = [w.name for w in silent if not w.needs]
+    wanted = [w.needs for w in facts.witnesses if w.needs and (w.is_declared or w.role is Role.SAME_MODEL)][:NAMED]
+    to_add = []
+    if not silent and not any(w.role is Role.SAME_MODEL for w in told):
+        to_add.append("a target with the same model at another host (`controls: {NAME: same_model}`)")
     if not any(w.role in _UNRELATED for w in told):
-        wanted.append("one at another host with weights that nobody changes (`controls: {NAME: frozen}`)")
+        to_add.append("one at another host with weights that nobody changes (`controls: {NAME: frozen}`)")
+    wanted += [f"add {' and '.join(to_add)}"] if to_add else []
     later = f"More runs of {listing(waiting[:NAMED])} may tell: `driftwatch report` asks again." if waiting else ""
-    add = f"To tell next time, add {' and '.join(wanted)}." if wanted else ""
+    add = f"To tell next time, {'; '.join(wanted)}." if wanted else ""
     return " ".join(part for part in (later, add) if part) or "More runs may tell: `driftwatch report` asks again."

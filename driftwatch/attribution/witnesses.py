@@ -11,8 +11,8 @@ import numpy as np
 from driftwatch.alert.text import count, duration, when
 from driftwatch.attribution.facts import Movement, Role, Witness
 from driftwatch.attribution.movement import LEAST_AFTER, MOST_AFTER, Part, leading, shown
-from driftwatch.attribution.relations import Relation, host, is_remote
-from driftwatch.domain import Baseline, Incident, Kind, Outcome, Run, RunState, SeriesRow, Target, Wire
+from driftwatch.attribution.relations import Relation, host, reach
+from driftwatch.domain import Baseline, Kind, Outcome, Run, RunState, SeriesRow, Target, Wire
 from driftwatch.judgement import MAX_FAILURE_SHARE
 from driftwatch.score import CHANNELS
 from driftwatch.store import Store
@@ -32,8 +32,8 @@ UNANSWERED = frozenset(
 )
 """Failures in which the endpoint itself did not speak: the network, a proxy or a gateway may have."""
 
-Said = tuple[Movement, str]
-"""What a target did, and how it is told after its name."""
+Said = tuple[Movement, str] | tuple[Movement, str, str]
+"""What a target did, how it is told after its name, and what would make it tell more than more runs would."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,23 +65,21 @@ class Gallery:
 
     def __init__(self, store: Store, question: Question) -> None:
         self._store, self._question = store, question
-        self._incidents: dict[str, list[Incident]] = {}
-        for incident in store.incidents(limit=INCIDENTS):
-            self._incidents.setdefault(incident.target, []).append(incident)
         self._change: dict[str, float] | None = None
         self._until = question.at
 
     def ask(self, relation: Relation) -> Witness:
         """What one target says."""
-        movement, how = self._said(relation)
+        movement, how, *needs = self._said(relation)
         return Witness(
             name=relation.target.name,
             role=relation.role,
             movement=movement,
             how=how,
             host=host(relation.target),
-            is_remote=is_remote(relation.target),
+            is_remote=reach(relation.target) >= reach(self._question.target),
             is_declared=relation.is_declared,
+            needs=needs[0] if needs else "",
         )
 
     def _said(self, relation: Relation) -> Said:
@@ -100,7 +98,7 @@ class Gallery:
         earliest = asked.onset_at - asked.tolerance
         latest = asked.onset_at + asked.tolerance
         follows = relation.role is Role.SAME_MODEL and asked.kind is Kind.BEHAVIOUR
-        for incident in self._incidents.get(relation.target.name, ()):
+        for incident in self._store.incidents(target=relation.target.name, limit=INCIDENTS):
             if incident.kind is not asked.kind or incident.opened_at > asked.at:
                 continue
             if earliest <= incident.onset_at <= latest:
@@ -119,7 +117,8 @@ class Gallery:
         mine = {canary.content_hash for canary in asked.target.canaries}
         theirs = {canary.content_hash for canary in other.canaries}
         if not _is_asked_enough(mine, theirs, asked.moved_canaries):
-            return Movement.UNKNOWN, "says nothing: it is asked other canaries"
+            needs = f"give {other.name} the suites of {asked.target.name}"
+            return Movement.UNKNOWN, "says nothing: it is asked other canaries", needs
         if self._change is None:
             own = self._rows(asked.target)
             if own is not None and own[1]:
@@ -130,7 +129,7 @@ class Gallery:
             return Movement.UNKNOWN, "says nothing: how large the change is here is not known"
         rows = self._rows(other)
         if rows is None:
-            return Movement.UNKNOWN, "says nothing: it had no baseline then"
+            return Movement.UNKNOWN, "says nothing: it had no baseline then", f"leave {other.name} in the watch"
         found = shown(self._change, _parts(self._change, *rows), dilution=len(mine & theirs) / len(theirs))
         if isinstance(found, str):
             return Movement.UNKNOWN, f"says nothing: {found}"
@@ -192,8 +191,10 @@ class Gallery:
         return Movement.STILL, f"reports nothing of the kind: {count(n_since, 'run')} since then"
 
 
-INCIDENTS = 500
-"""Incidents that are read, the newest: more than a year of any watch that is worth its name."""
+INCIDENTS = 50
+"""Incidents of one target that are read, the newest: more than a year of any that is worth watching. Those of the
+other targets are left alone: each holds its evidence, and the long history of a large watch takes as long to read as
+all scores."""
 
 
 def baseline_at(store: Store, target: str, at: datetime) -> Baseline | None:

@@ -63,6 +63,13 @@ def test_without_a_record_of_the_time_before_nothing_is_known(store: Store):
     assert recorded(store, TARGET, WINDOW) == ([], [], False)
 
 
+def test_a_record_that_begins_in_the_window_still_names_what_changed_since(store: Store):
+    store.note_harness(FACTS, at=ONSET - 3 * HOUR)
+    store.note_harness(FACTS | {"driftwatch": "0.6.0"}, at=ONSET - HOUR)
+    said = "driftwatch 0.5.0 → 0.6.0, 1 h before the onset"
+    assert recorded(store, TARGET, WINDOW) == ([OwnCause(text=said, scope=Scope.ALL)], [], False)
+
+
 def test_changes_outside_the_window_and_those_that_begin_baselines_are_passed_over(store: Store):
     store.note_harness(FACTS, at=ONSET - 400 * HOUR)
     store.note_harness(FACTS | {"driftwatch": "0.6.0"}, at=ONSET - 9 * HOUR)
@@ -72,7 +79,34 @@ def test_changes_outside_the_window_and_those_that_begin_baselines_are_passed_ov
     assert recorded(store, TARGET, WINDOW) == ([], [], True)
 
 
-def test_what_changes_all_the_time_says_nothing(store: Store):
+def test_a_new_version_or_setting_with_every_start_is_doubtful_at_the_onset(store: Store):
+    for hour in range(200):
+        changed = {"driftwatch": f"0.5.{hour}", "target.support": f"timeout {hour}"}
+        store.note_harness(FACTS | changed, at=ONSET - (200 - hour) * HOUR)
+    causes, _, _ = recorded(store, TARGET, WINDOW)
+    assert {(cause.scope, cause.is_near, cause.is_usual) for cause in causes} == {
+        (Scope.ALL, True, True),
+        (Scope.ONE, True, True),
+    }
+
+
+def test_a_value_that_comes_and_goes_with_every_start_was_so_before_and_says_nothing(store: Store):
+    for hour in range(200):
+        store.note_harness(FACTS | {"way out": "ab"[hour % 2]}, at=ONSET - (200 - hour) * HOUR)
+    causes, notes, _ = recorded(store, TARGET, WINDOW)
+    assert causes == []
+    assert all("another proxy" in note.text for note in notes)
+
+
+def test_several_changes_in_the_days_before_make_the_one_at_the_onset_doubtful(store: Store):
+    store.note_harness(FACTS, at=ONSET - 168 * HOUR)
+    for n, hour in enumerate((72, 60, 50, 0.5), start=1):
+        store.note_harness(FACTS | {"driftwatch": f"0.5.{n}"}, at=ONSET - hour * HOUR)
+    ((cause,), _, _) = recorded(store, TARGET, WINDOW)
+    assert cause.is_usual
+
+
+def test_another_machine_with_every_start_says_nothing(store: Store):
     for hour in range(200):
         store.note_harness(FACTS | {"machine": str(hour)}, at=ONSET - (200 - hour) * HOUR)
     causes, notes, _ = recorded(store, TARGET, WINDOW)

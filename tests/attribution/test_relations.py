@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from driftwatch.attribution.facts import Role
-from driftwatch.attribution.relations import host, is_frozen, is_remote, relations
+from driftwatch.attribution.relations import Reach, host, is_frozen, is_remote, reach, relations
 from driftwatch.domain import Control, Target
 
 SAME, FROZEN, FEATURE = Control.SAME_MODEL, Control.FROZEN, Control.FEATURE
@@ -93,3 +93,19 @@ def test_a_target_that_is_declared_frozen_is_known():
 )
 def test_where_a_target_is_asked(one: Target, where: str, remote: bool):
     assert (host(one), is_remote(one)) == (where, remote)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "far"),
+    [
+        ("http://127.0.0.1:8000/v1", Reach.HERE),
+        ("http://[::1]:8000/v1", Reach.HERE),
+        ("http://localhost:8000/v1", Reach.HERE),
+        ("http://10.0.0.7/v1", Reach.OWN),
+        ("http://gpu.lan/v1", Reach.OWN),
+        ("http://gateway/v1", Reach.OWN),
+        ("https://api.one.example/v1", Reach.PUBLIC),
+    ],
+)
+def test_how_far_away_a_target_is_asked_follows_from_its_address(base_url: str, far: Reach):
+    assert reach(Target(name="t", provider="openai_compatible", model="m", canaries=(), base_url=base_url)) is far

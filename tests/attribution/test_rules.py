@@ -105,12 +105,13 @@ def test_the_table(known: Facts, verdict: Whose):
 
 @pytest.mark.parametrize("kind", [Kind.BEHAVIOUR, Kind.PERFORMANCE, Kind.AVAILABILITY])
 @pytest.mark.parametrize("role", [FROZEN, SAME, OTHER])
-def test_what_stands_on_this_machine_says_nothing_of_the_network(kind: Kind, role: Role):
+def test_what_stands_nearer_says_nothing_of_the_network_beyond(kind: Kind, role: Role):
     quiet = witness(role, STILL, is_remote=False)
     found = judge(Facts(target="t", kind=kind, witnesses=(quiet,), is_recorded=True))
     assert found.verdict is Whose.UNKNOWN
-    assert "it stands on this machine, which says nothing of the network between" in found.summary
-    assert judge(Facts(target="t", kind=kind, witnesses=(replace(quiet, is_remote=True),))).verdict is Whose.ENDPOINT
+    assert "it stands nearer than what moved, which says nothing of the network beyond" in found.summary
+    far = Facts(target="t", kind=kind, witnesses=(replace(quiet, is_remote=True),), is_recorded=True)
+    assert judge(far).verdict is Whose.ENDPOINT
 
 
 def test_what_stands_on_this_machine_clears_our_machine_of_what_replies_say_and_of_nothing_else():
@@ -132,9 +133,35 @@ def test_a_change_on_our_side_that_was_only_perhaps_at_the_onset_blames_nobody()
     assert judge(facts((SAME, STILL), own_causes=(far, SETTING))).verdict is Whose.OURS
 
 
-def test_without_a_record_that_is_said():
-    found = judge(facts((SAME, STILL), is_recorded=False))
-    assert "what was so on our side before the onset is not recorded" in [reason.text for reason in found.reasons]
+@pytest.mark.parametrize("cause", [UPGRADE, PROXY])
+def test_an_upgrade_that_was_only_perhaps_at_the_onset_may_have_moved_this_target_alone(cause: OwnCause):
+    far = replace(cause, is_near=False)
+    found = judge(facts((SAME, STILL), own_causes=(far,)))
+    assert found.verdict is Whose.UNKNOWN
+    assert found.summary.startswith(f"Cannot tell: {cause.text}, but same_model-1 ")
+    # It moved neither everything nor this target alone.
+    assert judge(facts((SAME, MOVED), (OTHER, STILL), own_causes=(far,))).verdict is Whose.PROVIDER
+    assert judge(facts((HOST, MOVED), (SAME, STILL), own_causes=(far,))).verdict is Whose.ENDPOINT
+
+
+@pytest.mark.parametrize("role", [SAME, OTHER])
+def test_without_a_record_a_setting_of_ours_may_have_moved_this_target_alone(role: Role):
+    found = judge(facts((role, STILL), is_recorded=False))
+    assert found.verdict is Whose.UNKNOWN
+    assert "but what was so on our side before the onset is not recorded." in found.summary
+
+
+def test_without_a_record_a_neighbour_that_moved_too_shows_that_it_was_no_setting_of_ours():
+    assert judge(facts((SAME, STILL), (HOST, MOVED), is_recorded=False)).verdict is Whose.ENDPOINT
+    assert judge(facts((OTHER, STILL), (HOST, MOVED), is_recorded=False)).verdict is Whose.ENDPOINT
+    assert judge(facts((SAME, MOVED), (OTHER, STILL), is_recorded=False)).verdict is Whose.PROVIDER
+
+
+def test_a_control_that_more_runs_do_not_help_is_told_what_it_needs():
+    silent = replace(witness(SAME, UNKNOWN), needs="give same_model-1 the suites of support")
+    found = judge(Facts(target="support", kind=Kind.BEHAVIOUR, witnesses=(silent,), is_recorded=True))
+    assert "To tell next time, give same_model-1 the suites of support; add one at another host" in found.summary
+    assert "More runs" not in found.summary
 
 
 def test_the_deciding_reasons_stand_first_and_all_are_listed():

@@ -214,6 +214,23 @@ def test_one_host_moving_while_the_same_model_elsewhere_stays_is_this_endpoint(w
     assert "azure (the same model at another host) did not move: " in found.summary
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "whose"),
+    [
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.2:8000/v1", Whose.ENDPOINT),
+        ("http://gpu-1.lan/v1", "http://gpu-2.lan/v1", Whose.ENDPOINT),
+        ("http://gpu-1.lan/v1", "http://127.0.0.1:8000/v1", Whose.UNKNOWN),
+        ("https://api.one.example/v1", "http://gpu-2.lan/v1", Whose.UNKNOWN),
+    ],
+)
+def test_a_control_tells_as_much_of_the_way_as_it_is_far(watch: Watch, here: str, there: str, whose: Whose):
+    watch.only("support", "azure")
+    watch.serve("stiff", "support")
+    watch.until_alarm("support")
+    support = replace(FLEET["support"], base_url=here, controls={"azure": Control.SAME_MODEL})
+    assert _about(watch, "support", [support, replace(FLEET["azure"], base_url=there)]).verdict is whose
+
+
 def test_the_same_model_under_a_routers_name_for_it_needs_no_declaration(watch: Watch):
     watch.only("support", "azure")
     watch.serve("stiff", "support")
@@ -367,7 +384,17 @@ def test_what_the_operator_changed_elsewhere_or_at_another_time_says_nothing(wat
     assert "nothing that driftwatch records changed on our side around the onset" in texts(found, Whose.UNKNOWN)
 
 
-def test_a_fact_that_changes_with_every_run_says_nothing(watch: Watch):
+def test_a_setting_that_is_new_with_every_run_leaves_open_whose_it_is(watch: Watch):
+    watch.only("support", "azure")
+    for hour in range(N_QUIET + 8):
+        facts = {"driftwatch": "0.5.0", "target.support": f"timeout {hour}"}
+        watch.store.note_harness(facts, at=T0 + timedelta(hours=hour, minutes=-5))
+    watch.serve("stiff", "support")
+    watch.until_alarm("support")
+    assert watch.ask("support", "azure").verdict is Whose.UNKNOWN
+
+
+def test_another_machine_with_every_run_says_nothing(watch: Watch):
     watch.only("support", "azure")
     # Each job of a CI system has another machine.
     for hour in range(N_QUIET + 8):
