@@ -15,13 +15,17 @@ Source: CommonMark 0.31, section 2.4 (any ASCII punctuation may be escaped); Git
 _LEADING = re.compile(r"^(?:[-+=]|\d{1,9}(?=[.)]))")
 """What begins a list or underlines a heading at the beginning of a line."""
 
-_LINKED = re.compile(r"://|www\.|\w@\w|(?<!\w)@\w|:[a-z][\w+-]*:|mailto:|xmpp:", re.IGNORECASE)
+_LINKED = re.compile(r"://|www\.|\w@\w|(?<!\w)@\w|:[a-z][\w+-]*:|mailto:|xmpp:|#\d|\bGH-\d", re.IGNORECASE)
 """What renderers make a link, a mention or a picture of although nothing marks it, escaped or not.
 
-Source: GitHub Flavored Markdown, section 6.9 (autolinks); mentions and emoji are made after rendering.
+Source: GitHub Flavored Markdown, section 6.9 (autolinks); mentions, emoji and references to issues are
+made after rendering.
 """
 
 _TICKS = re.compile(r"`+")
+
+_AFTER_SEMICOLON = re.compile("(?<=;)(\\s*['\"]?)(?=[=+@\uff1d\uff0b\uff0d\uff20-])")
+"""Where a cell would begin with a formula for a spreadsheet whose country writes lists with semicolons."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """First characters of a cell that a spreadsheet computes. Source: OWASP, CSV Injection (2023)."""
@@ -42,13 +46,17 @@ def text(said: str, limit: int = 1000) -> str:
 
 
 def cell(said: str, limit: int = 200) -> str:
-    r"""One cell of a Markdown table; code is of no use there, because dialects disagree on bars within it.
+    r"""One cell of a Markdown table; what a renderer would make a link or a mention of becomes code, as in ``text``.
 
-    >>> cell("a|b")
-    'a&#124;b'
+    In code a bar is shown as a broken one, because dialects disagree on how to escape it there.
+
+    >>> cell("a|b"), cell("ask @ana|bo")
+    ('a&#124;b', '`ask @ana¦bo`')
     """
-    escaped = _SPECIAL.sub(r"\\\g<0>", line(said, limit))
-    return escaped.replace(r"\|", "&#124;").replace("@", "&#64;").replace("://", "&#58;//").replace("www.", "www&#46;")
+    safe = line(said, limit)
+    if _LINKED.search(safe):
+        return code(safe.replace("|", "\N{BROKEN BAR}"), limit)
+    return _SPECIAL.sub(r"\\\g<0>", safe).replace(r"\|", "&#124;")
 
 
 def code(said: str, limit: int = 1000) -> str:
@@ -76,15 +84,15 @@ def fence(said: str, limit: int) -> str:
 def csv_cell(said: object) -> str:
     """A cell that no spreadsheet takes for a formula; hidden characters shown, on one line.
 
-    >>> csv_cell("=1+1"), csv_cell(3), csv_cell(None)
-    ("'=1+1", '3', '')
+    >>> csv_cell("=1+1"), csv_cell(3), csv_cell(None), csv_cell("a;=1")
+    ("'=1+1", '3', '', "a;'=1")
     """
     if said is None:
         return ""
     if isinstance(said, (int, float)):
         return str(said)
     raw = str(said)
-    safe = line(raw, 2000)
+    safe = _AFTER_SEMICOLON.sub(r"\1'", line(raw, 2000))
     return f"'{safe}" if raw.startswith(_FORMULA) or safe.startswith(_FORMULA) else safe
 
 

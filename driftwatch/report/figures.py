@@ -62,6 +62,10 @@ class ChannelPlot:
 
     evidence: ChannelEvidence
     height: float
+    high: float
+    """The score at the drawing's upper edge."""
+    low: float
+    """The score at its lower edge."""
     calibration: str
     watched: str
     since_onset: str
@@ -145,7 +149,8 @@ def channel_plots(
     plots = []
     for evidence in ranked:
         values = [row.values.get(evidence.channel, math.nan) for row in rows]
-        y = _channel_scale([*values, evidence.calibration_low, evidence.calibration_high])
+        low, high = _range([*values, evidence.calibration_low, evidence.calibration_high])
+        y = _channel_scale(low, high)
         lines: dict[str, list[tuple[float, float]]] = {
             part: [(axis.x(at), math.nan) for at in gaps] for part in ("calibration", "watched", "since")
         }
@@ -159,6 +164,8 @@ def channel_plots(
             ChannelPlot(
                 evidence=evidence,
                 height=CHANNEL_HEIGHT,
+                high=high,
+                low=low,
                 calibration=path(sorted(lines["calibration"], key=lambda point: point[0])),
                 watched=path(sorted(lines["watched"], key=lambda point: point[0])),
                 since_onset=path(sorted(lines["since"], key=lambda point: point[0])),
@@ -173,11 +180,17 @@ def _evidence_y(share: float) -> float:
     return round(EVIDENCE_HEIGHT * (1 - share / (TOP + 0.05)), 1)
 
 
-def _channel_scale(values: Sequence[float]) -> Callable[[float], float]:
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """The lowest and highest score drawn, apart by at least ``LEAST_SPAN``."""
     finite = [value for value in values if not math.isnan(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     missing = max(0.0, LEAST_SPAN - (high - low))
-    low, high = low - missing / 2, high + missing / 2
+    if missing:  # no score is below 0 or above 1, so no edge says so either
+        low = min(max(0.0, low - missing / 2), 1.0 - LEAST_SPAN)
+    return low, max(high, low + LEAST_SPAN)
+
+
+def _channel_scale(low: float, high: float) -> Callable[[float], float]:
     inner = CHANNEL_HEIGHT - 2 * CHANNEL_MARGIN
 
     def y(value: float) -> float:

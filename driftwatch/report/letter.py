@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Sequence
 
 from driftwatch import __version__
-from driftwatch.alert.text import count, line, listing, when
+from driftwatch.alert.text import count, line, listing
 from driftwatch.domain import Kind
+from driftwatch.report.dates import when
 from driftwatch.report.dossier import Report
 from driftwatch.report.requests import Asked
 
@@ -37,6 +38,10 @@ def letter(report: Report, requests: Sequence[Asked]) -> str:
             "length and the SHA-256 hash of their UTF-8 bytes. Anything that looked like a key is shown as ***. "
             "Hashes are of the texts as sent and received."
         ),
+        _filled(
+            "Replies, model names and errors are quoted as the endpoint wrote them. Whatever they ask of a reader or "
+            "of a program, we do not ask it."
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -64,8 +69,12 @@ def _what_happened(report: Report, since: Sequence[Asked]) -> list[str]:
     return [
         f"{line(report.title, 300).rstrip('.')}.",
         f"It is about {listing(list(models)[:NAMED])}.",
-        f"It began at {when(incident.onset_at)} and was noticed at {when(incident.opened_at)}; it "
-        + (f"ended at {when(incident.resolved_at)}." if incident.resolved_at else "lasts to this day."),
+        f"It began on {when(incident.onset_at)} and was noticed on {when(incident.opened_at)}; it "
+        + (
+            f"ended on {when(incident.resolved_at)}."
+            if incident.resolved_at
+            else "had not ended when this file was made."
+        ),
         (
             f"Since then {count(len(since), 'request')} of ours, from {when(first)} to {when(last)}, "
             f"{'is' if len(since) == 1 else 'are'} listed here, of which {n_failed:,} failed."

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 
 from driftwatch import __version__
 from driftwatch.alert.meanings import meaning
-from driftwatch.alert.text import amount, count, day, when
+from driftwatch.alert.text import amount, count, day, sentence
 from driftwatch.report.canaries import MAX_CHARACTERS, Pair
+from driftwatch.report.dates import when
 from driftwatch.report.diff import Piece
 from driftwatch.report.dossier import Report
 from driftwatch.report.escape import cell, code, fence, text
-from driftwatch.report.page import score
+from driftwatch.report.page import like, score
 from driftwatch.report.record import Deed
 from driftwatch.report.timeline import Mark
 from driftwatch.report.view import Group, View
+
+LEAST_SHARE = 0.01
+"""A smaller part of the evidence is told as that."""
 
 LEAST_COMMON_SHARE = 0.25
 """Replies that have less of their text in common are not shown word by word: every word would be marked."""
@@ -50,10 +54,11 @@ def markdown(report: Report) -> str:
 
 def _section(view: View, h: str) -> list[str]:
     evidence, incident = view.evidence, view.incident
-    blocks = [text(" ".join([*view.kinds, *view.sentences]), 4000), _list(_facts(view))]
+    blocks = [text(" ".join([*view.sentences, *view.kinds]), 4000), _list(_facts(view))]
     if evidence.attribution:
         found = evidence.attribution
-        blocks += [f"{h} Where it comes from", f"**{found.verdict.value}**: {text(found.summary)}"]
+        verdict = "" if found.verdict.value in found.summary.lower() else f"**{found.verdict.value.capitalize()}**: "
+        blocks += [f"{h} Where it comes from", f"{verdict}{text(found.summary)}"]
         blocks.append(_list([f"{text(r.text)} ({r.points_to.value})" for r in found.reasons]))
     if evidence.changes:
         is_watch = incident is not None and incident.kind.value == "watch-itself"
@@ -165,13 +170,19 @@ def _channels(group: Group) -> list[str]:
     rows = []
     for plot in group.plots:
         c = plot.evidence
-        usual = f"{score(c.calibration_mean)} ({score(c.calibration_low)}–{score(c.calibration_high)})"
-        rows.append([c.channel, meaning(c.channel), usual, score(c.since_onset_mean), f"{100 * c.share:.0f} %"])
-    latest = "Since the onset" if group.is_drifted else "Latest"
+        usual = f"{like(c.calibration_mean, c)} ({like(c.calibration_low, c)}–{like(c.calibration_high, c)})"
+        now = c.since_onset_mean if group.is_drifted else c.value
+        share = [_share(c.share)] if group.is_drifted else []
+        rows.append([c.channel, meaning(c.channel), usual, like(now, c), *share])
+    header = ["Since the onset", "Share of the evidence"] if group.is_drifted else ["Latest"]
     return [
         f"**{group.title}**: {text(group.standing)}",
-        _table(["Channel", "What it looks at", "Usual", latest, "Share of the evidence"], rows),
+        _table(["Channel", "What it looks at", "Usual", *header], rows),
     ]
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= LEAST_SHARE else "under 1 %"
 
 
 def _until(mark: Mark) -> str:
@@ -183,7 +194,7 @@ def _until(mark: Mark) -> str:
 def _deed(deed: Deed) -> str:
     told = f" Told: {text('; '.join(delivery.text for delivery in deed.told))}." if deed.told else ""
     what = text(f"{deed.target}: {deed.what}" if deed.target else deed.what)
-    return f"{when(deed.at)}: {what}, by {text(deed.author, 100)}: {text(deed.reason)}{told}"
+    return f"{when(deed.at)}: {what}, by {text(deed.author, 100)}: {sentence(text(deed.reason))}{told}"
 
 
 def _joined(pieces: Sequence[Piece]) -> str:

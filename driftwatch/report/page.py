@@ -9,8 +9,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from driftwatch import __version__
 from driftwatch.alert.meanings import meaning
-from driftwatch.alert.text import amount, count, day, quote, when
-from driftwatch.domain import Json
+from driftwatch.alert.text import amount, count, day, quote
+from driftwatch.domain import ChannelEvidence, Json
+from driftwatch.report.dates import when
 from driftwatch.report.dossier import Report
 
 LONGEST = 20_000
@@ -28,13 +29,20 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"amount": amount, "count": count, "day": day, "when": when, "score": score}
+    environment.filters |= {"amount": amount, "count": count, "day": day, "when": when, "score": score, "like": like}
     return environment.get_template("page.html.j2").render(report=report, version=__version__, gloss=meaning)
 
 
 def score(value: float) -> str:
     """A score with two digits, a dash for one that was not measured."""
     return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+def like(value: float, evidence: ChannelEvidence) -> str:
+    """A score of a channel, with as many digits as tell the ends of its calibration apart, three at most."""
+    low, high = evidence.calibration_low, evidence.calibration_high
+    is_narrow = low != high and score(low) == score(high)
+    return f"{value:.3f}" if is_narrow and not math.isnan(value) else score(value)
 
 
 def _visible(value: Json) -> Json:

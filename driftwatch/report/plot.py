@@ -39,7 +39,10 @@ class Axis:
         return round((at - self.start).total_seconds() / span_s * WIDTH, 1) if span_s else 0.0
 
     def marks(self, most: int = 8) -> list[tuple[float, str]]:
-        """At most ``most`` labelled times, whole days where there are enough of them: (x, label)."""
+        """At most ``most`` labelled times, whole days where there are enough of them: (x, label).
+
+        The first label, and the first of a new year, names the year.
+        """
         span = self.end - self.start
         steps = [timedelta(hours=hours) for hours in _STEPS_H if span / timedelta(hours=hours) < most - 1]
         step = (
@@ -49,7 +52,14 @@ class Axis:
         unit = min(step, timedelta(days=1))
         first += math.ceil((self.start - first) / unit) * unit
         times = [first + n * step for n in range(most) if first + n * step <= self.end]
-        return [(self.x(at), f"{at:%H:%M}" if at.hour else day(at).rsplit(" ", 1)[0]) for at in times]
+        return [(self.x(at), _label(at, before)) for before, at in zip([None, *times], times, strict=False)]
+
+
+def _label(at: datetime, before: datetime | None) -> str:
+    """A mark's date, without its year where the mark before it is of the same one; within a day its hour."""
+    if before is None or before.year != at.year:
+        return f"{day(at)}{at:, %H:%M}" if at.hour else day(at)
+    return f"{at:%H:%M}" if at.hour else day(at).rsplit(" ", 1)[0]
 
 
 def height_of(evidence: float, threshold: float) -> float:

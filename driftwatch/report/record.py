@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from driftwatch.alert.incidents import DRIFTWATCH
 from driftwatch.alert.policy import Facts, fits
-from driftwatch.alert.text import when
 from driftwatch.domain import Event, Incident, Notification, NotificationState, Silence, Transition
+from driftwatch.report.dates import dated, when
 from driftwatch.store import Store
 
 WORDS = {
@@ -36,7 +37,7 @@ class Delivery:
 
     @property
     def text(self) -> str:
-        """In words, e.g. ``slack at Mon 16 Mar 10:31 UTC``."""
+        """In words, e.g. ``slack at Mon 16 Mar 2026 10:31 UTC``."""
         if self.at is not None:
             return f"{self.receiver} at {when(self.at)}"
         return f"{self.receiver}: {self.state}" + (f" ({self.trouble})" if self.trouble else "")
@@ -61,7 +62,7 @@ def record(store: Store, members: Sequence[Incident]) -> tuple[Deed, ...]:
     for member in members:
         told: dict[int, list[Delivery]] = {}
         for notification in store.notifications(member.id):
-            told.setdefault(notification.transition_id, []).append(_delivery(notification))
+            told.setdefault(notification.transition_id, []).append(_delivery(notification, near=member.opened_at))
         deeds += [_deed(edge, member, told.get(edge.id, [])) for edge in store.transitions(member.id)]
     deeds += [_silenced(silence) for silence in store.silences() if any(_holds(silence, member) for member in members)]
     return tuple(sorted(deeds, key=lambda deed: deed.at))
@@ -72,13 +73,13 @@ def _deed(edge: Transition, member: Incident, told: Sequence[Delivery]) -> Deed:
         at=edge.at,
         what=WORDS[edge.event],
         author=edge.author,
-        reason=edge.reason,
+        reason=dated(edge.reason, edge.at) if edge.author == DRIFTWATCH else edge.reason,
         target=f"{member.target} ({member.kind.value})",
         told=tuple(told),
     )
 
 
-def _delivery(notification: Notification) -> Delivery:
+def _delivery(notification: Notification, *, near: datetime) -> Delivery:
     words = {
         NotificationState.PENDING: "not told yet",
         NotificationState.SENT: "told",
@@ -90,7 +91,7 @@ def _delivery(notification: Notification) -> Delivery:
         receiver=notification.receiver,
         state=words[notification.state],
         at=notification.sent_at if is_sent else None,
-        trouble="" if is_sent else notification.last_error or "",
+        trouble="" if is_sent else dated(notification.last_error or "", near),
     )
 
 

@@ -14,7 +14,7 @@ from driftwatch.domain import Canary, Completion, Incident, Json, Kind, Purpose,
 from driftwatch.providers.masking import mask
 from driftwatch.report.escape import csv_cell
 from driftwatch.report.figures import Window
-from driftwatch.report.sharing import cleansed, fingerprint, hosts_of, prompt_of
+from driftwatch.report.sharing import cleansed, cleansed_value, fingerprint, hosts_of, prompt_of
 from driftwatch.store import Store
 
 MAX_REQUESTS = 5_000
@@ -44,7 +44,7 @@ class Asked:
 
     @property
     def parameters(self) -> Mapping[str, Json]:
-        """What was sent beside the messages."""
+        """What was sent beside the messages, without secrets and addresses."""
         if self.canary is None:
             return {}
         asked: dict[str, Json] = dict(self.target.parameters_for(self.canary))
@@ -53,7 +53,8 @@ class Asked:
             "tool_choice": self.canary.tool_choice,
             "response_format": self.canary.response_format,
         }
-        return {**asked, **{name: value for name, value in offered.items() if value and not self.is_private}}
+        told = {**asked, **{name: value for name, value in offered.items() if value and not self.is_private}}
+        return dict(cleansed_value(told, hosts_of(self.target)))
 
 
 def asked(store: Store, targets: Mapping[str, Target], members: Sequence[Incident]) -> list[Asked]:
@@ -155,7 +156,7 @@ def _row(request: Asked) -> dict[str, Json]:
 
 
 def _reply(request: Asked) -> dict[str, Json]:
-    headers = {"headers": {name: mask(value) for name, value in sorted(request.completion.headers.items())}}
+    headers = {"headers": cleansed_value(dict(sorted(request.completion.headers.items())), hosts_of(request.target))}
     if request.is_private or not request.completion.is_ok:
         return headers
     return {**headers, "reply": mask(shown(request.completion))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
@@ -14,7 +14,7 @@ from driftwatch.alert.evidence import IncidentEvidence
 from driftwatch.alert.text import count, quote
 from driftwatch.briefing import shown
 from driftwatch.domain import Canary, Json, Target
-from driftwatch.providers.masking import mask
+from driftwatch.providers.masking import MASK, mask
 from driftwatch.report import words
 from driftwatch.report.canaries import MAX_CHARACTERS, Pair
 from driftwatch.report.diff import Piece, compare
@@ -37,6 +37,12 @@ _PATHS = re.compile(
 )
 _MAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 
+
+_NAMES_A_SECRET = re.compile(
+    r"authori[sz]ation|cookie|credential|passw|secret|signature|bearer|api[-_ ]?key|(?:^|[-_])(?:key|token|auth)$",
+    re.IGNORECASE,
+)
+"""Names of parameters whose value is hidden whatever it looks like; ``max_tokens`` is none."""
 
 LEFT_OUT = "(left out: it may quote a private text)"
 """What stands in the place of an error that a canary drew which is private or not known any more."""
@@ -91,6 +97,24 @@ def cleansed(said: str, hosts: Collection[str] = ()) -> str:
     return _PATHS.sub("(path left out)", said)
 
 
+def cleansed_value(value: Json, hosts: Collection[str] = ()) -> Json:
+    """A request's parameter without secrets and addresses: a tool may carry its server's, with a key in a header.
+
+    >>> cleansed_value({"headers": {"Authorization": "Basic dTpw"}, "url": "http://mcp/x", "max_tokens": 9})
+    {'headers': {'Authorization': '***'}, 'url': '(address left out)', 'max_tokens': 9}
+    """
+    if isinstance(value, str):
+        return cleansed(value, hosts)
+    if isinstance(value, Mapping):
+        return {
+            name: MASK if isinstance(inner, str) and _NAMES_A_SECRET.search(str(name)) else cleansed_value(inner, hosts)
+            for name, inner in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [cleansed_value(inner, hosts) for inner in value]
+    return value
+
+
 def fingerprint(text: str) -> str:
     """SHA-256 of a text's UTF-8 bytes, 64 hex digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -117,6 +141,10 @@ def _member(view: View, errors: Collection[str]) -> View:
     return replace(
         view,
         title=cleansed(view.title, hosts),
+        subtitle=cleansed(view.subtitle, hosts),
+        marks=tuple(
+            replace(mark, moment=replace(mark.moment, text=cleansed(mark.moment.text, hosts))) for mark in view.marks
+        ),
         sentences=tuple(cleansed(sentence, hosts) for sentence in sentences),
         kinds=tuple(cleansed(sentence, hosts) for sentence in view.kinds),
         target=replace(view.target, base_url=None, owner=None, feature=None, options={}),
@@ -134,6 +162,10 @@ def _evidence(kept: IncidentEvidence, errors: Collection[str], hosts: Collection
     return replace(
         kept,
         headline=cleansed(kept.headline, hosts),
+        kind_of_change=tuple(
+            replace(each, text=cleansed(each.text, hosts), why=cleansed(each.why, hosts))
+            for each in kept.kind_of_change
+        ),
         changes=tuple(cleansed(sentence, hosts) for sentence in kept.changes),
         pair=None,
         owner=None,

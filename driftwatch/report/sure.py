@@ -59,8 +59,8 @@ def how_sure(incident: Incident, evidence: IncidentEvidence, alarm: Verdict | No
         )
     if evidence.affected and evidence.affected.n:
         said.append(
-            f"{evidence.affected.n} of {count(evidence.affected.of, 'canary')} moved beyond chance; of a list "
-            "made like this at most one entry in twenty is expected to be there by chance."
+            f"{evidence.affected.n} of {count(evidence.affected.of, 'canary')} moved beyond chance in at least one "
+            "channel; of a list made like this at most one entry in twenty is expected to be there by chance."
         )
     if incident.kind is Kind.BEHAVIOUR:
         said.append("It shows that replies are different, not that they are worse: judge that by the pairs.")

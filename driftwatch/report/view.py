@@ -20,6 +20,7 @@ from driftwatch.domain import (
 from driftwatch.report import words
 from driftwatch.report.canaries import Pair, Table, pairs, table
 from driftwatch.report.cost import Cost, cost
+from driftwatch.report.dates import dated_evidence
 from driftwatch.report.failures import Failures, failures
 from driftwatch.report.figures import ChannelPlot, EvidencePlot, Window, channel_plots, evidence_plot
 from driftwatch.report.plot import Axis
@@ -110,6 +111,8 @@ def gather(store: Store, target: Target, incident: Incident | None) -> View:
     alarm_at = incident.opened_at if incident else found.alarm_at if found else None
     axis = _axis(rows, verdicts)
     evidence = IncidentEvidence.from_json(incident.evidence if incident else {})
+    if incident:
+        evidence = dated_evidence(evidence, incident.opened_at)
     transitions = tuple(store.transitions(incident.id)) if incident else ()
     is_about_replies = incident is None or incident.kind not in {Kind.AVAILABILITY, Kind.WATCH_ITSELF}
     affected = table(verdict, kind) if verdict and is_about_replies else None

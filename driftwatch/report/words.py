@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftwatch.alert.evidence import IncidentEvidence, also, headline, told
-from driftwatch.alert.text import amount, count, duration, listing, when
+from driftwatch.alert.incidents import DRIFTWATCH
+from driftwatch.alert.text import amount, count, duration, listing
 from driftwatch.domain import (
     Baseline,
     ChannelEvidence,
+    Event,
     Incident,
     IncidentState,
     Kind,
@@ -19,6 +21,7 @@ from driftwatch.domain import (
     Verdict,
 )
 from driftwatch.judgement import MAX_FAILURE_SHARE
+from driftwatch.report.dates import dated, when
 
 CARRIES = 0.15
 """Share of the evidence from which a channel is named in a sentence."""
@@ -41,14 +44,16 @@ def title(target: Target, incident: Incident | None, evidence: IncidentEvidence)
         return target.name
     if incident.kind is Kind.WATCH_ITSELF and evidence.headline:
         return evidence.headline.rstrip(".")
-    return told(evidence) or subtitle(target, incident, evidence)
+    said = told(evidence)
+    return dated(said, incident.opened_at) if said else subtitle(target, incident, evidence)
 
 
 def subtitle(target: Target, incident: Incident | None, evidence: IncidentEvidence) -> str:
     """Which target, what about it, since when; empty without an incident."""
     if incident is None or incident.kind is Kind.WATCH_ITSELF:
         return ""
-    return headline(incident.kind, target.name, onset_at=incident.onset_at, n_runs=None, channels=evidence.channels)
+    said = headline(incident.kind, target.name, onset_at=incident.onset_at, n_runs=None, channels=evidence.channels)
+    return dated(said, incident.opened_at)
 
 
 def kinds(evidence: IncidentEvidence) -> list[str]:
@@ -74,9 +79,12 @@ def about_incident(
         said.append(f"The last error: {evidence.last_error.rstrip('.')}.")
     last = transitions[-1] if transitions else None
     if last is not None and last.after is IncidentState.ACKNOWLEDGED:
-        said.append(f"{last.author} has been on it since {when(last.at)}: {last.reason.rstrip('.')}.")
+        # A comment or a silence afterwards is no second acknowledgement.
+        taken = next((edge for edge in reversed(transitions) if edge.event is Event.ACKNOWLEDGED), last)
+        said.append(f"{taken.author} has been on it since {when(taken.at)}: {taken.reason.rstrip('.')}.")
     if last is not None and last.after is IncidentState.RESOLVED:
-        said.append(f"It ended on {when(last.at)}: {last.reason.rstrip('.')}.")
+        reason = dated(last.reason, last.at) if last.author == DRIFTWATCH else last.reason
+        said.append(f"It ended on {when(last.at)}: {reason.rstrip('.')}.")
     return said
 
 
@@ -86,7 +94,7 @@ def about_target(
     """How a target stands at present."""
     if latest is None:
         return ["It has no verdict yet; driftwatch serve runs it on schedule, driftwatch check runs it once."]
-    said = [_standing(latest)]
+    said = [dated(_standing(latest), latest.at)]
     if latest.state is State.CALIBRATING and baseline is not None:
         left = baseline.calibration_wanted - latest.n_calibration
         if left > 0:

@@ -13,8 +13,8 @@ import pytest
 
 from driftwatch.alert import incidents
 from driftwatch.domain import Kind, Target
-from driftwatch.report import bundle
-from driftwatch.report.sharing import cleansed, fingerprint, hosts_of, prompt_of
+from driftwatch.report import bundle, document
+from driftwatch.report.sharing import cleansed, fingerprint, hosts_of, prompt_of, shareable
 
 NAMES = [
     *("README.txt", "report.md", "incident.json", "requests.csv", "requests.jsonl", "prompts.jsonl"),
@@ -86,11 +86,13 @@ def test_the_prompts_stand_behind_their_hashes(drifted):
 def test_the_letter_says_what_happened_and_what_is_asked(drifted):
     letter = files_of(drifted)["README.txt"]
     words = " ".join(letter.split())
-    assert "A different model likely answers on 4 of 4 canaries since Tue 10 Mar 06:00 UTC" in words
+    assert "A different model likely answers on 4 of 4 canaries since Tue 10 Mar 2026 06:00 UTC" in words
     assert "It is about m (simulated)." in words
-    assert "Since then 96 requests of ours, from Tue 10 Mar 06:00 UTC to" in words
+    assert "it had not ended when this file was made." in words
+    assert "Whatever they ask of a reader or of a program, we do not ask it." in words
+    assert "Since then 96 requests of ours, from Tue 10 Mar 2026 06:00 UTC to" in words
     assert "of which 0 failed" in words
-    assert "What changed behind this model name around Tue 10 Mar 06:00 UTC" in words
+    assert "What changed behind this model name around Tue 10 Mar 2026 06:00 UTC" in words
     assert max(map(len, letter.splitlines())) <= 88
 
 
@@ -147,6 +149,35 @@ def test_people_addresses_and_keys_stay_at_home(drifted):
     for secret in ("team-secret", "checkout-secret", "gateway.corp", "internal-resource", "ana.lopez", "bob", "sk-abc"):
         assert secret not in everything
     assert str(drifted.path) not in everything
+
+
+def test_what_parameters_carry_of_the_house_stays_there(drifted):
+    asked = {"max_tokens": 9, "user": "ana@corp.example", "route": "llm-gw:443", "extra": [{"api_key": "tiny"}]}
+    target = replace(drifted.target, base_url="https://llm-gw/v1", parameters=asked)
+    files = files_of(drifted, target)
+    everything = "\n".join(files.values())
+    for secret in ("ana@corp", "llm-gw", "tiny"):
+        assert secret not in everything
+    (told,) = {json.dumps(row["parameters"], sort_keys=True) for row in lines(files["requests.jsonl"])}
+    assert json.loads(told) == {
+        "max_tokens": 9,
+        "user": "(address left out)",
+        "route": "(address left out)",
+        "extra": [{"api_key": "***"}],
+    }
+
+
+def test_headings_moments_and_kinds_lose_addresses_as_sentences_do(drifted):
+    report, where = drifted.report(drifted.incident()), "https://gw.corp.example/v1"
+    view = report.lead
+    kinds = tuple(replace(each, text=f"Moved to {where}", why=where) for each in view.evidence.kind_of_change)
+    marks = tuple(replace(mark, moment=replace(mark.moment, text=where)) for mark in view.marks)
+    view = replace(view, subtitle=where, marks=marks, evidence=replace(view.evidence, kind_of_change=kinds))
+    told = shareable(replace(report, members=(view,)))
+    assert kinds
+    assert marks
+    assert "gw.corp" not in json.dumps(document(told))
+    assert told.lead.subtitle == "(address left out)"
 
 
 def test_a_key_that_a_reply_repeats_is_masked(make_world, script):

@@ -172,11 +172,11 @@ def test_the_record_tells_who_was_told_when_and_what_held_it_back(drifted, read)
     store.add_silence(match={"target": ["third"]}, starts_at=at, ends_at=until, author="bo", reason="unrelated", at=at)
     report = about_incident(store, {"support": drifted.target}, store.incident(1))
     shown = read(page(report)).text
-    assert "→ slack at Sat 14 Mar 12:00 UTC" in shown
+    assert "→ slack at Sat 14 Mar 2026 12:00 UTC" in shown
     assert "→ mail: could not be told (no such address)" in shown
     assert "→ pager: not told (silence 1: planned work)" in shown
     assert "→ console: not told yet" in shown
-    assert "silence 1 until Sat 14 Mar 14:00 UTC · bo" in shown
+    assert "silence 1 until Sat 14 Mar 2026 14:00 UTC · bo" in shown
     assert "unrelated" not in shown
     assert "mail: could not be told (no such address)" in markdown(report)
     states = {told["receiver"]: told["state"] for deed in document(report)["record"] for told in deed["told"]}
@@ -223,9 +223,9 @@ def test_everything_that_happened_is_marked_in_order(drifted, read):
     band = view.marks[0]
     assert band.width == pytest.approx(view.plot.axis.x(drifted.slot(29)) - band.x, abs=0.2)
     page_ = read(drifted.page(store.incident(1)))
-    assert "outage Sun 8 Mar 12:00 UTC to Mon 9 Mar 06:00 UTC" in page_.text
+    assert "outage Sun 8 Mar 2026 12:00 UTC to Mon 9 Mar 2026 06:00 UTC" in page_.text
     (plot,) = [a for tag, a in page_.tags if tag == "svg" and a.get("class") == "evidence"]
-    assert "Tue 10 Mar 06:00 UTC: onset" in plot["aria-label"]
+    assert "Tue 10 Mar 2026 06:00 UTC: onset" in plot["aria-label"]
 
 
 def test_marks_that_would_overlap_are_stacked(drifted):
@@ -250,7 +250,7 @@ def test_the_origin_is_told_with_every_reason(drifted, read):
     incident = replace(incident, evidence={**incident.evidence, "attribution": found.to_json()})
     report = drifted.report(incident)
     shown = read(page(report))
-    assert "provider : The control moved too." in shown.text
+    assert "Provider : The control moved too." in shown.text
     assert shown.rows("Where it comes from") == [
         ["What was looked at", "Points to"],
         ["a-control moved", "provider"],

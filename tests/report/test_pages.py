@@ -13,6 +13,7 @@ from driftwatch.domain import IncidentState, Kind, State
 from driftwatch.report import gather
 from driftwatch.report.canaries import pairs
 from driftwatch.report.figures import Window
+from driftwatch.report.page import like
 from driftwatch.usage import Price
 
 # ---------------------------------------------------------------- an incident
@@ -22,10 +23,13 @@ def test_a_behaviour_page_says_what_where_and_since_when(drifted, read):
     page = read(drifted.page(drifted.incident()))
     (heading,) = page.inside("h1")
     assert re.fullmatch(
-        r"A different model likely answers on 4 of 4 canaries since Tue 10 Mar 06:00 UTC \(\d+ runs until the alarm\)",
+        r"A different model likely answers on 4 of 4 canaries "
+        r"since Tue 10 Mar 2026 06:00 UTC \(\d+ runs until the alarm\)",
         heading,
     )
-    assert "support behaves differently since Tue 10 Mar 06:00 UTC Figures: on 4 of 4 canaries replies lie" in page.text
+    assert "support behaves differently since Tue 10 Mar 2026 06:00 UTC The same requests" in page.text
+    assert "as before. Figures: on 4 of 4 canaries replies lie" in page.text
+    assert '<a href="#next">What you can do now</a>' in page.html
     assert page.text.count("JSON: 100 % → 0 %") == 1
     assert "JSON replies are broken" not in page.text, "what changed tells it below"
     told = page.html.split("<h2>What changed</h2>")[1].split("<h2>")[0]
@@ -66,8 +70,14 @@ def test_every_figure_can_be_found_in_the_store(drifted, read):
     for channel in verdict.channels:
         if channel.kind is Kind.BEHAVIOUR:
             share = f"{100 * channel.share:.0f} %" if channel.share >= 0.01 else "under 1 %"
-            usual = f"{channel.calibration_mean:.2f} ({channel.calibration_low:.2f}–{channel.calibration_high:.2f})"
-            moved = f"{usual} → {channel.since_onset_mean:.2f} · {share} of the evidence"
+            mean, low, high, now = (
+                like(value, channel)
+                for value in (
+                    *(channel.calibration_mean, channel.calibration_low),
+                    *(channel.calibration_high, channel.since_onset_mean),
+                )
+            )
+            moved = f"{mean} ({low}–{high}) → {now} · {share} of the evidence"
             assert moved in page.text
     found = verdict.kind(Kind.BEHAVIOUR)
     assert f"over {found.runs_since_onset} runs" in page.text
@@ -119,6 +129,17 @@ def test_a_kind_that_has_not_drifted_claims_no_evidence(drifted, read):
     assert performance.count('<path d="" stroke="var(--since)"') == performance.count('class="channel"') == 2
 
 
+def test_every_channels_drawing_names_its_scale_and_no_edge_is_beyond_the_scores(drifted, read):
+    view = gather(drifted.store, drifted.target, drifted.incident())
+    html = read(drifted.page(drifted.incident())).html
+    plots = [plot for group in view.groups for plot in group.plots]
+    assert plots
+    for plot in plots:
+        assert 0.0 <= plot.low < plot.high <= 1.0
+        assert f"<span>{plot.high:.2f}</span><span>{plot.low:.2f}</span>" in html
+    assert "evidence M</text>" in html
+
+
 def test_the_alarm_and_the_onset_are_drawn_where_they_were(drifted):
     incident = drifted.incident()
     plot = gather(drifted.store, drifted.target, incident).plot
@@ -156,7 +177,7 @@ def test_an_acknowledged_incident_names_who_is_on_it(drifted, read):
     steps = incidents.acknowledge([drifted.incident()], author="ana", reason="asked the vendor", at=drifted.slot(50))
     drifted.store.commit_judgement(None, steps, at=drifted.slot(50))
     page = read(drifted.page(drifted.incident()))
-    assert "ana has been on it since Sat 14 Mar 12:00 UTC: asked the vendor." in page.text
+    assert "ana has been on it since Sat 14 Mar 2026 12:00 UTC: asked the vendor." in page.text
     assert "driftwatch ack" not in page.text
     assert "incidents resolve 1" in page.text
 
@@ -171,7 +192,7 @@ def test_a_page_after_the_change_was_accepted_still_shows_the_old_baseline(drift
     assert accepted.baseline.id != incident.baseline_id
     page = read(drifted.page(incident))
     assert "got replies unlike the accepted ones" in page.text
-    assert "It ended on Fri 13 Mar 06:00 UTC: new baseline accepted by ana" in page.text
+    assert "It ended on Fri 13 Mar 2026 06:00 UTC: new baseline accepted by ana" in page.text
     assert "baseline 1 by driftwatch, 2 Mar 2026; replaced since" in page.text
     assert "Next" not in page.sections()
     assert "Before and after" in page.sections()

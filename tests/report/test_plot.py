@@ -73,7 +73,7 @@ def test_an_axis_spans_the_width():
 def test_an_axis_of_one_moment_divides_by_nothing():
     axis = Axis(start=START, end=START)
     assert axis.x(START) == 0.0
-    assert axis.marks() == [(0.0, "12:00")]
+    assert axis.marks() == [(0.0, "2 Mar 2026, 12:00")]
 
 
 @given(st.integers(60, 3 * 366 * 86_400), st.integers(0, 86_399))
@@ -89,11 +89,12 @@ def test_marks_are_few_in_order_inside_and_told_apart(span_s, offset_s):
 @pytest.mark.parametrize(
     ("span", "labels"),
     [
-        (timedelta(days=5), ["3 Mar", "4 Mar", "5 Mar", "6 Mar", "7 Mar"]),
-        (timedelta(days=20), ["3 Mar", "6 Mar", "9 Mar", "12 Mar", "15 Mar", "18 Mar", "21 Mar"]),
-        (timedelta(hours=13), ["12:00", "14:00", "16:00", "18:00", "20:00", "22:00", "3 Mar"]),
-        (timedelta(hours=2), ["12:00", "13:00", "14:00"]),
-        (timedelta(minutes=30), ["12:00"]),
+        (timedelta(days=5), ["3 Mar 2026", "4 Mar", "5 Mar", "6 Mar", "7 Mar"]),
+        (timedelta(days=20), ["3 Mar 2026", "6 Mar", "9 Mar", "12 Mar", "15 Mar", "18 Mar", "21 Mar"]),
+        (timedelta(hours=13), ["2 Mar 2026, 12:00", "14:00", "16:00", "18:00", "20:00", "22:00", "3 Mar"]),
+        (timedelta(hours=2), ["2 Mar 2026, 12:00", "13:00", "14:00"]),
+        (timedelta(days=400), ["3 Mar 2026", "30 Apr", "27 Jun", "24 Aug", "21 Oct", "18 Dec", "14 Feb 2027"]),
+        (timedelta(minutes=30), ["2 Mar 2026, 12:00"]),
     ],
 )
 def test_marks_are_days_or_hours_as_the_span_asks(span, labels):
