@@ -26,7 +26,7 @@ from driftwatch.schedule import Scheduler, Slot, due, next_start, slot_at
 from driftwatch.score import open_embedder
 from driftwatch.spending import OverBudget, Pause, Pauses
 from driftwatch.store import Store
-from driftwatch.upkeep import Caretaker, Health, LastWords
+from driftwatch.upkeep import Caretaker, Health, LastWords, presence
 from driftwatch.upkeep.caretaking import STALLED_S
 
 log = structlog.get_logger()
@@ -120,6 +120,15 @@ class App:
         Raises:
             EmbedderUnavailable: the embedder cannot be loaded.
         """
+        if self.settings.simulation is not None:
+            await self._watch()
+            return
+        with presence.announced(self.settings.store, self.clock.now()) as others:
+            if others:
+                log.warning("watch.not_alone", others=[other.words for other in others], sentence=_not_alone(others))
+            await self._watch()
+
+    async def _watch(self) -> None:
         if self.pipeline.embedder is not None:
             # Missing or altered weights must end the start with a sentence, not every run with a traceback.
             await asyncio.to_thread(self.pipeline.embedder.embed, ["driftwatch"])
@@ -378,6 +387,13 @@ def upcoming(target: Target, last: datetime | None, at: datetime) -> datetime:
     """When the target's next run starts, aware UTC; ``at`` when it is due now."""
     start = next_start([target], {target.name: last} if last else {}, at)
     return start if start is not None else slot_at(target, at).start_at
+
+
+def _not_alone(others: Sequence[presence.Presence]) -> str:
+    return (
+        f"another `driftwatch serve` watches with this database: {'; '.join(other.words for other in others)}. No run "
+        "is made twice and nobody is told twice, but where their configs differ each starts baselines anew: stop one"
+    )
 
 
 def _clock(settings: Settings) -> Clock:

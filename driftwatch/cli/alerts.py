@@ -17,14 +17,13 @@ from driftwatch.cli.check import Format
 from driftwatch.cli.context import (
     CONFIG,
     author,
-    console,
     load_settings,
     open_store,
     start_logging,
     unknown,
     when,
 )
-from driftwatch.errors import DeliveryError, UsageError
+from driftwatch.errors import DeliveryError, DriftwatchError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +39,8 @@ STATEFUL = ("pagerduty", "alertmanager")
 TEST_TARGET = "TEST, nothing is wrong"
 _AGAIN = "; trying again later"
 """What a receiver's error ends in when the outbox repeats it; a test is sent once."""
-RECEIVER = typer.Argument(help="A receiver's name in the config.")
+RECEIVERS = typer.Argument(None, help="Names of receivers in the config.", show_default=False)
+ALL = typer.Option(False, "--all", "-a", help="All receivers of the config at once.")
 FORMAT = typer.Option(Format.TABLE, "--format", help="How to print.")
 
 
@@ -83,6 +83,7 @@ def _list(config: Path | None, *, output: Format) -> None:
     if not rows:
         typer.echo("No receivers. Add one under `receivers:` in the config; docs/receivers.md has an example of each.")
         return
+    from driftwatch.cli.printing import show  # noqa: PLC0415 - slow import
     from driftwatch.cli.style import plain, table  # noqa: PLC0415 - slow import
 
     shown = table("receiver", "type", "needs", "is it there?", "last delivery (UTC)", "waiting")
@@ -95,7 +96,7 @@ def _list(config: Path | None, *, output: Format) -> None:
             plain(str(row["last_delivery"] or "never") + (f", then: {row['trouble']}" if row["trouble"] else "")),
             str(row["waiting"]),
         )
-    console().print(shown)
+    show(shown)
 
 
 def _row(settings: Settings, name: str, told: Sequence[Notification]) -> dict[str, Json]:
@@ -137,7 +138,8 @@ def _missing(settings: Settings, name: str) -> list[str]:
 @app.command("test")
 def send_test(
     context: typer.Context,
-    receiver: str = RECEIVER,
+    receivers: list[str] = RECEIVERS,
+    all_: bool = ALL,
     event: Told = EVENT,
     config: Path | None = CONFIG,
 ) -> None:
@@ -147,23 +149,75 @@ def send_test(
     """
     settings = load_settings(config or context.obj)
     start_logging("warning", settings.log.format)
-    if receiver not in settings.receivers:
-        raise UsageError(unknown("receiver", receiver, settings.receivers))
-    if missing := _missing(settings, receiver):
-        raise UsageError(f"receiver '{receiver}': {'; '.join(missing)}")
-    try:
-        asyncio.run(_test(settings, receiver, event))
-    except DeliveryError as error:
-        said = str(error).replace(_AGAIN, "")
-        rest = "; `driftwatch serve` would try again" if error.retryable else ""
-        raise DeliveryError(f"{said}{rest}", receiver=receiver, retryable=error.retryable) from None
+    names = _named(settings, receivers or [], all_=all_)
+    if len(names) == 1:
+        asyncio.run(_test(settings, names[0], event))
+    else:
+        asyncio.run(_test_each(settings, names, event))
+
+
+def _named(settings: Settings, names: Sequence[str], *, all_: bool) -> list[str]:
+    """Those that are meant, each once.
+
+    Raises:
+        UsageError: one is unknown, none is named, or both names and ``--all`` are.
+    """
+    for name in names:
+        if name not in settings.receivers:
+            raise UsageError(unknown("receiver", name, settings.receivers))
+    if not settings.receivers:
+        raise UsageError("the config has no receivers; docs/receivers.md has an example of each")
+    if bool(names) == all_:
+        wish = "name receivers or write --all, not both" if all_ else "name a receiver, or write --all"
+        raise UsageError(f"{wish}; there are: {', '.join(settings.receivers)}")
+    return list(dict.fromkeys(names)) or list(settings.receivers)
+
+
+async def _test_each(settings: Settings, names: Sequence[str], event: Told) -> None:
+    """Test several at the same time, so that one which hangs holds up no other, and say of each what came of it.
+
+    Raises:
+        UsageError: some are not set up, and all others took the message.
+        DriftwatchError: some did not take it.
+    """
+
+    async def test(name: str) -> DriftwatchError | None:
+        try:
+            await _test(settings, name, event)
+        except DriftwatchError as error:
+            typer.echo(f"not told: {error}", err=True)
+            return error
+        return None
+
+    wrong = [error for error in await asyncio.gather(*map(test, names)) if error is not None]
+    if not wrong:
+        return
+    said = f"{len(wrong)} of {len(names)} receivers did not take the message; the lines above say why"
+    raise UsageError(said) if all(isinstance(e, UsageError) for e in wrong) else DriftwatchError(said)
 
 
 async def _test(settings: Settings, name: str, event: Told) -> None:
+    """Test one.
+
+    Raises:
+        UsageError: it is not set up, or has no use for the event.
+        DeliveryError: it did not take the message.
+    """
+    try:
+        await _send(settings, name, event)
+    except DeliveryError as error:
+        said = str(error).replace(_AGAIN, "")
+        rest = "; `driftwatch serve` would try again" if error.retryable else ""
+        raise DeliveryError(f"{said}{rest}", receiver=error.receiver, retryable=error.retryable) from None
+
+
+async def _send(settings: Settings, name: str, event: Told) -> None:
     from driftwatch import wiring  # noqa: PLC0415 - slow import
     from driftwatch.clock import WallClock, stopwatch  # noqa: PLC0415 - beside its use
     from driftwatch.domain import Event  # noqa: PLC0415 - beside its use
 
+    if missing := _missing(settings, name):
+        raise UsageError(f"receiver '{name}': {'; '.join(missing)}")
     kind = settings.receivers[name].type
     notifier = wiring.notifiers(settings, os.environ, None)[name]
     if Event(event) not in notifier.events:
@@ -176,12 +230,12 @@ async def _test(settings: Settings, name: str, event: Told) -> None:
     if kind in STATEFUL and event is not Told.RESOLVED:
         over = announcement(Told.RESOLVED, key=key, by=author(None), at=WallClock().now(), receipt=receipt)
         await notifier.send(over)
-        typer.echo("The test alert is ended again.")
+        typer.echo(f"{name} ({kind}): the test alert is ended again.")
     if settings.store.exists():
         with open_store(settings) as store:
             n_again = store.revive(name, at=WallClock().now())
         if n_again:
-            typer.echo(f"Refused before, and due again: {n_again}; `driftwatch serve` sends what still stands.")
+            typer.echo(f"{name}: refused before, and due again: {n_again}; `driftwatch serve` sends what still stands.")
 
 
 def announcement(

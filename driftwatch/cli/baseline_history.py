@@ -75,10 +75,11 @@ def _json(entry: Entry) -> dict[str, object]:
 
 
 def _print(entries: list[Entry]) -> None:
-    from driftwatch.cli.context import console, when  # noqa: PLC0415 - slow import
+    from driftwatch.cli.context import when  # noqa: PLC0415 - slow import
+    from driftwatch.cli.printing import show  # noqa: PLC0415 - slow import
     from driftwatch.cli.style import plain, table  # noqa: PLC0415 - slow import
 
     rows = table("when (UTC)", "who", "what", "why")
     for entry in entries:
         rows.add_row(when(entry.at), plain(entry.author), plain(what(entry)), plain(entry.reason))
-    console().print(rows)
+    show(rows)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from driftwatch.cli.context import CONFIG, console, load_settings
+from driftwatch.cli.context import CONFIG, load_settings
+from driftwatch.cli.printing import show
 from driftwatch.errors import ConfigError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="List suites, lock their hashes, verify the lock.")
@@ -25,7 +26,7 @@ def list_(config: Path | None = CONFIG) -> None:
     for suite in load_suites(settings.canaries).values():
         for canary in suite.canaries:
             rows.add_row(canary.id, canary.content_hash[:8], str(len(canary.checks)), plain(canary.reason))
-    console().print(rows)
+    show(rows)
 
 
 @app.command()

@@ -12,7 +12,6 @@ import typer
 from driftwatch import __version__
 from driftwatch.cli.context import (
     CONFIG,
-    console,
     load_settings,
     pick_targets,
     start_logging,
@@ -131,6 +130,7 @@ def _aside(text: str) -> None:
 
 
 def _print(outcome: Outcome) -> None:
+    from driftwatch.cli.printing import say, show  # noqa: PLC0415 - slow import
     from driftwatch.cli.style import badge, plain, table  # noqa: PLC0415 - slow import
 
     rows = table("target", "state", "this time", "why")
@@ -139,6 +139,9 @@ def _print(outcome: Outcome) -> None:
             rows.add_row(check.target, badge(check.state), "paused", plain(f"{check.paused}; {check.reason}"))
         else:
             rows.add_row(check.target, badge(check.state), "ran" if check.ran else "not due", plain(check.reason))
-    console().print(rows)
+    show(rows)
+    for check in outcome.checks:
+        if check.notable is not None:
+            say(f"{check.target}: {plain(check.notable)}")
     for found in outcome.watch:
-        console().print(f"the watch itself: {plain(found.headline)}")
+        say(f"the watch itself: {plain(found.headline)}")

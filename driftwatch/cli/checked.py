@@ -9,8 +9,8 @@ from datetime import datetime
 from driftwatch.alert.evidence import IncidentEvidence, told
 from driftwatch.alert.text import line
 from driftwatch.cli.grades import FailOn, Grade
-from driftwatch.cli.standing import Standing
-from driftwatch.domain import WATCH, Incident, Kind, Level, State
+from driftwatch.cli.standing import Standing, notable
+from driftwatch.domain import WATCH, Incident, Kind, KindEvidence, Level, State
 from driftwatch.store import Store
 
 LINES = 8
@@ -50,6 +50,10 @@ class Checked:
     place: str | None
     """Where the config names the target, ``driftwatch.yaml:7``."""
     model: str
+    evidence: tuple[KindEvidence, ...] = ()
+    """Of the run that the verdict is about."""
+    notable: str | None = None
+    """One sentence on evidence that has come far without an alarm: it counts as nothing."""
 
     @property
     def grade(self) -> Grade | None:
@@ -90,6 +94,8 @@ def check_of(
         findings=tuple(_findings(standing, incidents, paused)),
         place=place,
         model=model,
+        evidence=standing.verdict.kinds if standing.verdict else (),
+        notable=notable(standing.verdict),
     )
 
 
@@ -125,6 +131,9 @@ def _findings(standing: Standing, incidents: Sequence[Incident], paused: str | N
     verdict = standing.verdict
     if standing.state is State.DRIFTED and verdict is not None:
         drifted = [found.kind for found in verdict.kinds if found.is_drifted] or [Kind.BEHAVIOUR]
+        if Kind.BEHAVIOUR in drifted and Kind.PERFORMANCE not in by_kind:
+            # A slowdown beside a change of behaviour is told in its incident: one finding, not the same one twice.
+            drifted = [kind for kind in drifted if kind is not Kind.PERFORMANCE]
         for kind in drifted:
             yield _drift(kind, by_kind, standing)
     for tripped in verdict.tripwires if verdict else ():

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from driftwatch.cli.context import CONFIG, console, load_settings, pick_targets, start_logging, with_app
+from driftwatch.cli.context import CONFIG, load_settings, pick_targets, start_logging, with_app
+from driftwatch.cli.printing import show
 from driftwatch.domain import Outcome
 from driftwatch.errors import ConfigError, DriftwatchError, EmbedderUnavailable
 
@@ -98,7 +99,8 @@ def _secrets(settings: Settings, names: list[str]) -> list[Finding]:
         for missing in missing_secrets(settings, os.environ)
         if not missing.about.startswith("target ") or missing.about.removeprefix("target ") in names
     ]
-    silent = sorted(name for name in names if not settings.targets[name].receivers)
+    # With routes the answer depends on the kind: `validate` shows it.
+    silent = [] if settings.alerts.routes else sorted(n for n in names if not settings.targets[n].receivers)
     if silent:
         # One line for all of them: a config without receivers would repeat it for every target.
         sentence = f"nobody is told of the incidents of {', '.join(silent)}: add `receivers:`"
@@ -248,4 +250,4 @@ def _print(findings: list[Finding], names: list[str]) -> None:
         mark = "[yellow]warning[/]" if finding.is_warning else marks[finding.code]
         rows.add_row(mark, finding.about, plain(finding.sentence))
     if findings:
-        console().print(rows)
+        show(rows)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from driftwatch.cli.check import Format
-from driftwatch.cli.context import CONFIG, console, load_settings, open_store, pick_targets, when
+from driftwatch.cli.context import CONFIG, load_settings, open_store, pick_targets, when
+from driftwatch.cli.printing import show
 
 if TYPE_CHECKING:
     from driftwatch.domain import Run, Verdict
@@ -75,7 +76,7 @@ def _print(runs: list[Run], verdicts: dict[int, Verdict]) -> None:
             f"{run.n_failed} of {run.n_ok + run.n_failed}" if run.n_failed else "-",
             *([_cost(run)] if costs else []),
         )
-    console().print(rows)
+    show(rows)
 
 
 def _cost(run: Run) -> str:

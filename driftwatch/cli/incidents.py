@@ -72,10 +72,10 @@ def _list(config: Path | None, *, all_: bool, output: Format) -> None:
 
 def _print(terminal: Console, groups: Sequence[Sequence[Incident]], untold: dict[int, list[str]]) -> None:
     """One line for each group, and below it what happened: a table would fold its cells in 80 columns."""
-    from rich.padding import Padding  # noqa: PLC0415 - slow import
     from rich.text import Text  # noqa: PLC0415 - slow import
 
     from driftwatch.alert.evidence import IncidentEvidence  # noqa: PLC0415 - slow import
+    from driftwatch.cli.printing import say  # noqa: PLC0415 - slow import
     from driftwatch.cli.style import badge, plain  # noqa: PLC0415 - slow import
 
     wide = max(7, *(len(_targets(group)) for group in groups))
@@ -91,7 +91,7 @@ def _print(terminal: Console, groups: Sequence[Sequence[Incident]], untold: dict
         below += [f"whose change: {plain(stored.attribution.verdict.value)}"] if stored.attribution else []
         below += [plain(sentence) for sentence in untold[lead.id]]
         for sentence in below:
-            terminal.print(Padding(sentence, (0, 0, 0, 6)))
+            say(sentence, indent=6)
 
 
 def _untold(notifications: Iterable[Notification]) -> list[str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from driftwatch.config import Settings
     from driftwatch.domain import Target
     from driftwatch.rebaseline import Acceptance
+    from driftwatch.store import Store
 
 
 class Format(StrEnum):
@@ -181,7 +182,7 @@ def _decide(settings: Settings, wish: Wish, chosen: Sequence[str], *, author: st
             accepted = bring_in(
                 application, wish.source, target, expires_at=wish.until(at), author=author, reason=reason, at=at
             )
-            _tell(wish.name, accepted, f"baseline {accepted.baseline.id} brought in by {author}")
+            _tell(store, wish.name, accepted, f"baseline {accepted.baseline.id} brought in by {author}")
         else:
             _accept(application, wish, author=author, reason=reason, at=at)
         await application.deliver()
@@ -213,16 +214,30 @@ def _accept(application: App, wish: Wish, *, author: str, reason: str, at: datet
             collect=wish.collect,
             proposal=proposal,
         )
-        _tell(proposal.target.name, accepted, f"baseline {accepted.baseline.id} accepted by {accepted.baseline.author}")
+        _tell(
+            store,
+            proposal.target.name,
+            accepted,
+            f"baseline {accepted.baseline.id} accepted by {accepted.baseline.author}",
+        )
 
 
-def _tell(name: str, accepted: Acceptance, done: str) -> None:
+def _tell(store: Store, name: str, accepted: Acceptance, done: str) -> None:
+    from driftwatch.alert.text import line, listing  # noqa: PLC0415 - slow import
+
     baseline = accepted.baseline
-    numbers = ", ".join(dict.fromkeys(str(incident.lead_id) for incident in accepted.resolved))
+    others: dict[int, list[str]] = {}
+    for incident in store.incidents(open_only=True):
+        others.setdefault(incident.lead_id, []).append(line(incident.target, 100))
+    leads = list(dict.fromkeys(incident.lead_id for incident in accepted.resolved))
+    numbers = ", ".join(str(lead) for lead in leads if lead not in others)
     until = f" until {baseline.expires_at:%Y-%m-%d %H:%M} UTC" if baseline.expires_at else ""
     typer.echo(f"{name}: {done}{until}.")
     if numbers:
         typer.echo(f"Resolved: incident {numbers}.")
+    for lead in leads:
+        if lead in others:
+            typer.echo(f"Resolved: this part of incident {lead}, which is still open on {listing(others[lead])}.")
     if accepted.missing_runs:
         typer.echo(
             f"{accepted.n_calibration} of {baseline.calibration_wanted} calibration runs are there; "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,27 +12,44 @@ from typing import TYPE_CHECKING
 import typer
 
 from driftwatch.cli.check import Format
-from driftwatch.cli.context import CONFIG, author, console, load_settings, open_store, reason_for, when
+from driftwatch.cli.context import CONFIG, author, load_settings, open_store, reason_for, unknown, when
 from driftwatch.cli.incidents import BY, FORMAT
 from driftwatch.errors import UsageError
 
 if TYPE_CHECKING:
+    from driftwatch.config import Settings
     from driftwatch.domain import Silence
 
 app = typer.Typer(no_args_is_help=False, invoke_without_command=True, help="Tell nobody for a while: list, add, end.")
+
+ALL = typer.Option(False, "--all", "-a", help="Those that have ended too.")
 
 
 @app.callback()
 def listing(
     context: typer.Context,
     config: Path | None = CONFIG,
-    all_: bool = typer.Option(False, "--all", "-a", help="Those that have ended too."),
+    all_: bool = ALL,
     output: Format = FORMAT,
 ) -> None:
     """List silences; without a subcommand."""
     context.obj = config
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _list(config, all_=all_, output=output)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    config: Path | None = CONFIG,
+    all_: bool = ALL,
+    output: Format = FORMAT,
+) -> None:
+    """List silences; the same as without a subcommand."""
+    _list(config or context.obj, all_=all_, output=output)
+
+
+def _list(config: Path | None, *, all_: bool, output: Format) -> None:
     from driftwatch.clock import WallClock  # noqa: PLC0415 - beside its use
 
     at = WallClock().now()
@@ -43,6 +62,7 @@ def listing(
     if not found:
         typer.echo("No silences." if all_ else "No silences; --all shows those that have ended.")
         return
+    from driftwatch.cli.printing import show  # noqa: PLC0415 - slow import
     from driftwatch.cli.style import plain, table  # noqa: PLC0415 - slow import
 
     rows = table("no.", "what", "until (UTC)", "who and why")
@@ -52,7 +72,7 @@ def listing(
         )
         ended = f" (ended by {silence.ended_by})" if silence.ended_by else ""
         rows.add_row(str(silence.id), plain(_what(silence)), until, plain(f"{silence.author}: {silence.reason}{ended}"))
-    console().print(rows)
+    show(rows)
 
 
 @app.command()
@@ -90,6 +110,7 @@ def add(
     ends_at = _end(length, until, at)
     settings = load_settings(config or context.obj)
     why, who = reason_for("it is silenced", reason), author(by)
+    fitting_none = _fitting_none(settings, match)
     with open_store(settings) as store:
         desk = Desk(store, targets={})
         if number is not None:
@@ -97,6 +118,8 @@ def add(
         else:
             made = desk.silence_where(match, starts_at=at, ends_at=ends_at, author=who, reason=why, at=at)
     typer.echo(f"Silence {made.id} of {_what(made)} until {when(made.ends_at)} UTC, by {who}.")
+    for sentence in fitting_none:
+        typer.echo(f"Nothing fits yet: {sentence}")
     typer.echo(f"What still stands then is told. To end it earlier: driftwatch silence end {made.id} --reason …")
 
 
@@ -117,6 +140,26 @@ def end(
     with open_store(settings) as store:
         Desk(store, targets={}).end_silence(number, author=who, reason=why, at=WallClock().now())
     typer.echo(f"Silence {number} ended by {who}. A running `driftwatch serve` tells what still stands.")
+
+
+def _fitting_none(settings: Settings, match: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence for each name or pattern that nothing in the config fits: a slip, or about what is to come."""
+    from driftwatch.domain import WATCH  # noqa: PLC0415 - beside its use
+
+    targets = settings.targets
+    there = {
+        "target": [*targets, WATCH],
+        "owner": [target.owner for target in targets.values() if target.owner],
+        "feature": [target.feature for target in targets.values() if target.feature],
+    }
+    nothing = []
+    for key, known in there.items():
+        for wanted in match[key]:
+            pattern = ".*".join(map(re.escape, wanted.split("*")))
+            if any(re.fullmatch(pattern, name, re.DOTALL) for name in known):
+                continue
+            nothing.append(unknown(key, wanted, known))
+    return nothing
 
 
 def _end(length: str | None, until: str | None, at: datetime) -> datetime:

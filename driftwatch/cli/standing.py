@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from driftwatch.alert.evidence import IncidentEvidence, told
 from driftwatch.collecting import gives_anchors
-from driftwatch.domain import Baseline, BaselineState, Purpose, Run, State, Verdict
+from driftwatch.domain import Baseline, BaselineState, KindEvidence, Purpose, Run, State, Verdict
 from driftwatch.judgement import MAX_FAILURE_SHARE
 from driftwatch.store import Store
+
+NOTABLE = 0.5
+"""From which share of the way to an alarm on evidence is worth a look. While nothing changes, evidence comes to the
+square root of the threshold in about one of as many runs: at hourly runs and the default alarm budget once in 17 days.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,25 @@ def standing(store: Store, target: str) -> Standing:
         reason = f"{kinds}; {reason}"
     is_measured = failure is None and verdict.state is not State.INCONCLUSIVE
     return Standing(state=verdict.state, reason=reason, verdict=verdict, is_measured=is_measured)
+
+
+def way(evidence: KindEvidence) -> float:
+    """How much of the way to an alarm is behind us, 0 … 1: logarithmic, because evidence multiplies from run to run."""
+    return min(1.0, math.log1p(max(0.0, evidence.evidence)) / math.log1p(evidence.threshold))
+
+
+def notable(verdict: Verdict | None) -> str | None:
+    """One sentence on evidence that has come far without an alarm; None where there is none.
+
+    Args:
+        verdict: the latest; None when there is none.
+    """
+    said = [
+        f"{kind.kind.value} {kind.evidence:,.0f} of {kind.threshold:,.0f}, {way(kind):.2f} of the way to an alarm"
+        for kind in (verdict.kinds if verdict else ())
+        if not kind.is_drifted and kind.problem is None and way(kind) >= NOTABLE
+    ]
+    return f"notable evidence, no alarm: {'; '.join(said)}" if said else None
 
 
 def counts(store: Store, run: Run) -> bool:

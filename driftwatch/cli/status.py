@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from driftwatch.cli.check import Format
-from driftwatch.cli.context import CONFIG, console, load_settings, open_store, when
+from driftwatch.cli.context import CONFIG, load_settings, open_store, when
 from driftwatch.domain import WATCH
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from driftwatch.cli.standing import Standing
+    from driftwatch.config import Settings
     from driftwatch.domain import Baseline, Incident, Target
     from driftwatch.spending import Account, Pause, Used
     from driftwatch.store import Store
@@ -40,6 +41,7 @@ def status(
         typer.echo(json.dumps([*found, _own_json(own)] if own else found, indent=2))
     else:
         _print(rows, own)
+        _tell_who_watches(settings)
 
 
 class _Row:
@@ -123,6 +125,17 @@ class _Row:
         return ""
 
 
+def _tell_who_watches(settings: Settings) -> None:
+    """Only what can be seen: that nothing holds a lock here says little of a file system without locks."""
+    from driftwatch.upkeep import presence  # noqa: PLC0415 - slow import
+
+    watching = presence.present(settings.store)
+    for found in watching:
+        typer.echo(f"\nwatched by `driftwatch serve`: {found.words}")
+    if len(watching) > 1:
+        typer.echo(f"  {len(watching)} watch with one database; nobody is told twice, but stop all but one")
+
+
 def _own_json(own: list[Incident]) -> dict[str, object]:
     """The watch itself as one more row, in the shape of a target's."""
     return {
@@ -149,6 +162,7 @@ def _called(incident: Incident) -> str:
 
 
 def _print(targets: list[_Row], own: list[Incident]) -> None:
+    from driftwatch.cli.printing import say, show  # noqa: PLC0415 - slow import
     from driftwatch.cli.style import badge, gauge, plain, table  # noqa: PLC0415 - slow import
 
     rows = table("target", "state", "evidence", "last run (UTC)", "next run (UTC)", "open incidents")
@@ -161,19 +175,18 @@ def _print(targets: list[_Row], own: list[Incident]) -> None:
             when(row.next_at),
             ", ".join(map(_called, row.incidents)) or "-",
         )
-    out = console()
-    out.print(rows)
+    show(rows)
     for incident in own:
-        out.print(f"\n{WATCH} itself, incident {incident.id}: {plain(_headline(incident))}")
-        out.print(f"  next: driftwatch report {incident.id}")
+        say(f"\n{WATCH} itself, incident {incident.id}: {plain(_headline(incident))}")
+        say(f"next: driftwatch report {incident.id}", indent=2)
     for row in targets:
-        out.print(f"\n{row.target.name}: {plain(row.standing.reason)}")
+        say(f"\n{row.target.name}: {plain(row.standing.reason)}")
         for incident in row.incidents:
             if incident.trouble:
-                out.print(f"  {plain(_headline(incident))}")
+                say(plain(_headline(incident)), indent=2)
         if budget := row.budget_words():
-            out.print(f"  {plain(budget)}")
+            say(plain(budget), indent=2)
         if expiry := row.expiry_words():
-            out.print(f"  {plain(expiry)}")
+            say(plain(expiry), indent=2)
         if step := row.next_words():
-            out.print(f"  next: {step}")
+            say(f"next: {step}", indent=2)

@@ -14,6 +14,7 @@ import typer
 from driftwatch.cli.context import CONFIG, load_settings
 
 if TYPE_CHECKING:
+    from driftwatch.alert.policy import Policy
     from driftwatch.config import Settings
     from driftwatch.domain import Target
 
@@ -35,15 +36,48 @@ def validate(
     targets = build_targets(settings)
     wiring.check_scripts(settings)
     asyncio.run(_open(targets, settings))
+    policy = wiring.policy(settings)
     for target in targets:
         times = [target.repeats_for(canary) for canary in target.canaries]
         asked = f"{len(target.canaries)} canaries × {min(times)}"
         if min(times) != max(times):
             asked += f" to {max(times)}"
-        told = ", ".join(target.receivers) or "nobody is told"
-        typer.echo(f"{target.name}: {target.provider} {target.model}, {asked} every {_span(target.interval_s)}, {told}")
+        asked += f" every {_span(target.interval_s)}"
+        _tell_target(f"{target.name}: {target.provider} {target.model}, {asked}", target, policy)
+    _tell_of_the_watch(targets, policy)
     _tell_heartbeat(settings)
     typer.echo(f"{settings.file}: ok")
+
+
+def _tell_target(what: str, target: Target, policy: Policy) -> None:
+    """What is asked, and who is really told: routes replace a target's own receivers, perhaps for some kinds only."""
+    from driftwatch.cli.addressees import addressees, in_words  # noqa: PLC0415 - slow import
+
+    found = addressees(target, policy)
+    lines = in_words(found)
+    if len(lines) == 1:
+        typer.echo(f"{what}, {lines[0]}")
+    else:
+        typer.echo(what)
+        for line in lines:
+            typer.echo(f"  {line}")
+    told = {name for one in found for name in one.everybody}
+    if replaced := [name for name in target.receivers if name not in told]:
+        typer.echo(f"  its own receivers are replaced by alerts.routes: {', '.join(replaced)}")
+
+
+def _tell_of_the_watch(targets: Sequence[Target], policy: Policy) -> None:
+    """Who is told of what no target stands for, and who is never told of anything."""
+    from driftwatch.cli.addressees import addressees, in_words, never_told  # noqa: PLC0415 - slow import
+
+    if not policy.receivers:
+        return
+    own = addressees(None, policy)
+    for line in in_words(own):
+        typer.echo(f"the watch itself: {line}")
+    found = [*own, *(one for target in targets for one in addressees(target, policy))]
+    for name in never_told(policy.receivers, found):
+        typer.echo(f"receiver {name}: told of nothing; no target and no route that is reached names it")
 
 
 def _tell_heartbeat(settings: Settings) -> None:

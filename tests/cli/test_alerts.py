@@ -121,7 +121,7 @@ def test_a_test_message_is_marked_as_one(vendors, driftwatch):
 def test_a_test_in_pagerduty_is_ended_right_after_under_its_own_key(vendors, driftwatch):
     done = driftwatch("alerts", "test", "pager")
     assert (done.code, done.err) == (0, "")
-    assert "The test alert is ended again." in done.out
+    assert "pager (pagerduty): the test alert is ended again." in done.out
     first, second = (body for _, body in vendors.received)
     assert (first["event_action"], second["event_action"]) == ("trigger", "resolve")
     assert first["dedup_key"] == second["dedup_key"]
@@ -203,3 +203,58 @@ def test_a_message_that_is_not_taken(vendors, driftwatch, status, said):
     assert "trying again later" not in done.err
     assert "s3cret" not in done.err
     assert len(vendors.received) == 1, "sent once"
+
+
+def test_naming_none_or_too_much_is_a_mistake_that_lists_what_there_is(vendors, driftwatch):
+    none, both = driftwatch("alerts", "test"), driftwatch("alerts", "test", "am", "--all")
+    there = "there are: terminal, pager, am, chat, desk\n"
+    assert (none.code, none.err) == (2, f"driftwatch: name a receiver, or write --all; {there}")
+    assert (both.code, both.err) == (2, f"driftwatch: name receivers or write --all, not both; {there}")
+    assert vendors.received == []
+
+
+def test_one_unknown_among_several_sends_nothing(vendors, driftwatch):
+    done = driftwatch("alerts", "test", "am", "pagr")
+    assert (done.code, done.err) == (2, "driftwatch: unknown receiver 'pagr'; did you mean 'pager'?\n")
+    assert vendors.received == []
+
+
+def test_all_at_once_says_of_each_what_came_of_it(vendors, driftwatch, monkeypatch):
+    monkeypatch.setenv("DESK_URL", f"{vendors.url}/desk")
+    monkeypatch.setenv("DESK_TOKEN", "t0ken")
+    done = driftwatch("alerts", "test", "--all")
+    assert (done.code, done.err) == (0, "")
+    for taken in ("terminal (console)", "pager (pagerduty)", "am (alertmanager)", "chat (discord)", "desk (webhook)"):
+        assert f"{taken}: taken in " in done.out
+
+
+def test_one_that_is_not_set_up_keeps_no_other_from_its_test(vendors, driftwatch):
+    done = driftwatch("alerts", "test", "desk", "am", "am")
+    assert done.code == 2
+    assert "not told: receiver 'desk': environment variable DESK_URL is not set" in done.err
+    assert done.err.endswith("driftwatch: 1 of 2 receivers did not take the message; the lines above say why\n")
+    assert "am (alertmanager): taken in " in done.out
+
+
+def test_one_that_cannot_be_reached_leaves_with_3_and_keeps_no_other_from_its_test(
+    vendors, driftwatch, free_port, monkeypatch
+):
+    monkeypatch.setenv("DESK_URL", f"http://127.0.0.1:{free_port}/desk")
+    monkeypatch.setenv("DESK_TOKEN", "t0ken")
+    vendors.status = None
+    done = driftwatch("alerts", "test", "desk", "chat")
+    assert done.code == 3
+    assert done.err.startswith("not told: receiver 'desk' (")
+    assert "`driftwatch serve` would try again" in done.err
+    assert "trying again later" not in done.err
+    assert "chat (discord): taken in " in done.out
+
+
+def test_a_config_without_receivers_has_nothing_to_test(tmp_path, monkeypatch, driftwatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "driftwatch.yaml").write_text("targets: {support: {provider: openai, model: gpt-4o-mini}}\n")
+    done = driftwatch("alerts", "test", "--all")
+    assert (done.code, done.err) == (
+        2,
+        "driftwatch: the config has no receivers; docs/receivers.md has an example of each\n",
+    )

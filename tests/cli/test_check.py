@@ -27,7 +27,13 @@ def test_a_drifted_target_leaves_with_1_and_says_what_moved(drifted, driftwatch)
 def test_the_json_says_the_same_with_the_documented_keys(drifted, driftwatch):
     [row] = driftwatch("check", "support", "--format", "json").json
 
-    assert list(row) == ["target", "ran", "state", "measured", "reason", "at", "paused", "grade", "findings"]
+    assert list(row) == [
+        *("target", "ran", "state", "measured", "reason", "at", "paused"),
+        *("grade", "evidence", "notable", "findings"),
+    ]
+    behaviour = row["evidence"]["behaviour"]
+    assert (behaviour["threshold"], behaviour["way"]) == (29_220.0, 1.0)
+    assert behaviour["m"] > behaviour["threshold"]
     assert (row["target"], row["ran"], row["state"], row["measured"]) == ("support", True, "drifted", True)
     assert row["at"] == "2026-03-15T12:00:00+00:00"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
@@ -13,7 +14,8 @@ from markdown_it import MarkdownIt
 from driftwatch.cli.checked import Checked, Finding, exit_code
 from driftwatch.cli.formats import FORMATS, Outcome
 from driftwatch.cli.grades import CheckFormat, FailOn, Grade
-from driftwatch.domain import State
+from driftwatch.cli.standing import notable, way
+from driftwatch.domain import Kind, KindEvidence, State, Verdict
 
 AT = datetime(2026, 3, 16, 14, 0, tzinfo=UTC)
 HOSTILE = (
@@ -309,3 +311,83 @@ def test_a_file_that_cannot_be_written_is_one_sentence(stable, driftwatch):
 
     assert done.code == 2
     assert "cannot write ci/drift.xml: a file is in the way" in done.err
+
+
+# ---------------------------------------------------------------- evidence below the bar
+
+
+def evidence(kind: Kind, m: float, **changes: object) -> KindEvidence:
+    return KindEvidence(**{"kind": kind, "evidence": m, "threshold": 175_320.0, "is_drifted": False} | changes)  # type: ignore[arg-type]
+
+
+def verdict(*kinds: KindEvidence) -> Verdict:
+    return Verdict(
+        run_id=1,
+        target="support",
+        baseline_id=1,
+        at=AT,
+        state=State.STABLE,
+        reason="evidence 2,301 of 175,320",
+        n_calibration=20,
+        n_monitored=40,
+        kinds=kinds,
+    )
+
+
+@pytest.mark.parametrize(
+    ("m", "share"), [(0.0, 0.0), (-1.0, 0.0), (417.7, 0.5), (2_301.0, 0.6413), (175_320.0, 1.0), (math.inf, 1.0)]
+)
+def test_the_way_to_an_alarm_is_measured_in_factors(m, share):
+    assert way(evidence(Kind.BEHAVIOUR, m)) == pytest.approx(share, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ([evidence(Kind.BEHAVIOUR, 400.0)], None),
+        (
+            [evidence(Kind.BEHAVIOUR, 2_301.0), evidence(Kind.PERFORMANCE, 3.0)],
+            "notable evidence, no alarm: behaviour 2,301 of 175,320, 0.64 of the way to an alarm",
+        ),
+        (
+            [evidence(Kind.BEHAVIOUR, 9e9, is_drifted=True), evidence(Kind.PERFORMANCE, 2_301.0)],
+            "notable evidence, no alarm: performance 2,301 of 175,320, 0.64 of the way to an alarm",
+        ),
+        ([evidence(Kind.BEHAVIOUR, 2_301.0, problem="the calibration drifted")], None),
+        ([], None),
+    ],
+    ids=["little", "much", "beside a drift", "cannot be judged", "none yet"],
+)
+def test_evidence_is_notable_from_half_of_the_way_on_until_it_is_an_alarm(kinds, said):
+    assert notable(verdict(*kinds)) == said
+
+
+def test_without_a_verdict_nothing_is_notable():
+    assert notable(None) is None
+
+
+def test_notable_evidence_is_a_line_in_markdown_and_a_field_in_json_and_changes_no_grade():
+    said = "notable evidence, no alarm: behaviour 2,301 of 175,320, 0.64 of the way to an alarm"
+    quiet = outcome(checked(), checked("faq"))
+    loud = outcome(checked(evidence=(evidence(Kind.BEHAVIOUR, 2_301.0),), notable=said), checked("faq"))
+
+    assert f"\n👀 **support**: {said}\n" in FORMATS["markdown"](loud)
+    assert "👀" not in FORMATS["markdown"](quiet)
+    first, second = json.loads(FORMATS["json"](loud))
+    assert (first["notable"], second["notable"]) == (said, None)
+    assert first["evidence"] == {"behaviour": {"m": 2_301.0, "threshold": 175_320.0, "way": 0.6412}}
+    assert (first["grade"], second["evidence"]) == ("ok", {})
+    for name in ("junit", "sarif"):
+        assert FORMATS[name](loud) == FORMATS[name](quiet)
+    assert exit_code(loud.checks, FailOn.WARNING) == 0
+
+
+def test_notable_evidence_is_a_line_below_the_table(stable, driftwatch, monkeypatch):
+    monkeypatch.setattr("driftwatch.cli.standing.NOTABLE", 0.0)
+
+    done = driftwatch("check", "--fail-on", "warning")
+
+    assert done.code == 0
+    assert [
+        line for line in done.out.splitlines() if line.startswith("support: notable evidence, no alarm: behaviour ")
+    ]

@@ -97,3 +97,19 @@ def test_a_wrong_wish_is_one_sentence_and_changes_nothing(drifted, driftwatch, w
     assert told in done.err
     assert "Traceback" not in done.err
     assert drifted.rows("SELECT count(*) FROM silence") == [(0,)]
+
+
+def test_what_nothing_fits_yet_is_silenced_and_said(drifted, driftwatch):
+    def said(*what):
+        return driftwatch("silence", "add", *what, *FOR, *WHY).out
+
+    assert "Nothing fits yet: unknown target 'suport'; did you mean 'support'?\n" in said("--target", "suport")
+    assert "Nothing fits yet: unknown owner 'team-*'; there are: none\n" in said("--owner", "team-*")
+    assert "Nothing fits" not in said("--target", "supp*") + said("--target", "driftwatch")
+
+
+def test_list_is_a_subcommand_too(drifted, driftwatch):
+    driftwatch("silence", "add", "1", *FOR, *WHY)
+
+    assert driftwatch("silence", "list").out == driftwatch("silence").out
+    assert "incident 1" in driftwatch("silence", "list", "--all").out

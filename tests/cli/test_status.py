@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from driftwatch.alert.policy import Policy
 from driftwatch.alert.troubles import Space
 from driftwatch.domain import Target
 from driftwatch.store import Store
-from driftwatch.upkeep import Upkeep
+from driftwatch.upkeep import Upkeep, presence
 
 
 def test_a_stable_target_is_told_with_its_evidence_and_its_next_run(stable, driftwatch):
@@ -202,3 +203,24 @@ def test_a_target_whose_budget_allows_no_run_at_all_is_told_what_it_takes(over_h
     assert row["paused"]["reason"] == (
         "paused by its budget: a run takes about 2 requests, targets.support.budget.requests_per_run allows 1 request"
     )
+
+
+# ---------------------------------------------------------------- who watches
+
+
+def test_who_watches_is_told_with_its_process(stable, driftwatch):
+    with presence.announced(stable.root / "watch.db", datetime(2026, 3, 2, tzinfo=UTC)):
+        done = driftwatch("status")
+
+    assert f"\nwatched by `driftwatch serve`: process {os.getpid()} on " in done.out
+    assert "stop all but one" not in done.out
+    assert "watched by" not in driftwatch("status").out
+
+
+def test_two_that_watch_with_one_database_are_told_as_too_many(stable, driftwatch):
+    at, database = datetime(2026, 3, 2, tzinfo=UTC), stable.root / "watch.db"
+    with presence.announced(database, at), presence.announced(database, at):
+        done = driftwatch("status")
+
+    assert done.out.count("watched by `driftwatch serve`: process") == 2
+    assert done.out.endswith("  2 watch with one database; nobody is told twice, but stop all but one\n")

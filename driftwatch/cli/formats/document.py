@@ -6,6 +6,7 @@ import json
 
 from driftwatch.cli.checked import Checked, Finding
 from driftwatch.cli.formats.outcome import Outcome
+from driftwatch.cli.standing import way
 
 
 def to_json(outcome: Outcome) -> str:
@@ -27,6 +28,11 @@ def _row(check: Checked) -> dict[str, object]:
         "at": check.at.isoformat() if check.at else None,
         "paused": check.paused,
         "grade": check.grade.value if check.grade else "ok",
+        "evidence": {
+            found.kind.value: {"m": found.evidence, "threshold": found.threshold, "way": round(way(found), 4)}
+            for found in check.evidence
+        },
+        "notable": check.notable,
         "findings": [_finding(found) for found in check.findings],
     }
 

@@ -17,6 +17,7 @@ _WORDS = {Grade.DRIFT: "drift", Grade.UNMEASURED: "not measured", Grade.WARNING:
 def to_markdown(outcome: Outcome) -> str:
     """GitHub-flavoured Markdown; everything that is not driftwatch's own stands there literally."""
     parts = [f"## driftwatch: {_title(outcome)}", _table(outcome)]
+    parts.extend(f"👀 **{text(check.target)}**: {text(check.notable)}" for check in outcome.checks if check.notable)
     parts.extend(_target(check) for check in outcome.checks if check.findings)
     if outcome.watch:
         parts.append("\n".join(["### The watch itself", "", *map(_told, outcome.watch)]))
