@@ -71,8 +71,11 @@ class Year:
         return BEGIN + timedelta(hours=hour, seconds=HOUR_S * number / len(self.targets))
 
 
-def plan(n_targets: int, n_days: int) -> Year:
-    """A fleet over some days, its troubles spread over them: seven weeks at least."""
+def plan(n_targets: int, n_days: int, *, is_one_channel: bool = False) -> Year:
+    """A fleet over some days, its troubles spread over them: seven weeks at least.
+
+    Each owner has a channel of their own, or all share one.
+    """
     canaries = tuple(
         Canary(id=f"shop/{name}", suite="shop", messages=(Message(role="user", content=f"about {name}"),))
         for name in ("refund", "greeting")
@@ -85,7 +88,7 @@ def plan(n_targets: int, n_days: int) -> Year:
             canaries=canaries,
             threshold=budget.threshold(runs_per_year=HOURLY, chance_of_any_per_year=0.1, n_kinds=2),
             owner=OWNERS[n % len(OWNERS)],
-            receivers=(f"slack-{OWNERS[n % len(OWNERS)]}",),
+            receivers=("slack-all" if is_one_channel else f"slack-{OWNERS[n % len(OWNERS)]}",),
         )
         for n in range(n_targets)
     ]

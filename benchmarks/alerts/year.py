@@ -1,9 +1,10 @@
 """What a year of hourly runs on 50 targets tells six people: every message, and why it was worth it.
 
-Run ``python -m benchmarks.alerts.year [--quick]``; two to five minutes. Real: the detectors, telling, incidents,
-groups, the store, reminders and the outbox. Simulated: endpoints, scores, people (who look at what they were told in
-working hours), and Slack. A target's runs are judged in memory, all at once; only those that may cause an edge, and the
-failed ones and the next after them, are written to the store and told from there. Between them nothing could be told.
+Run ``python -m benchmarks.alerts.year [--quick] [--one-channel]``; two to five minutes. Real: the detectors, telling,
+incidents, groups, the store, reminders and the outbox. Simulated: endpoints, scores, people (who look at what they were
+told in working hours), and Slack. A target's runs are judged in memory, all at once; only those that may cause an edge,
+and the failed ones and the next after them, are written to the store and told from there. Between them nothing could be
+told.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ class Office:
     """The store and everything around it, moved by hand from hour to hour."""
 
     def __init__(self, year: Year, path: Path) -> None:
-        self.year, self.store, self.policy = year, Store.open(path), Policy()
+        self.year, self.store = year, Store.open(path)
+        self.policy = Policy(target_receivers={target.name: target.receivers for target in year.targets})
         self.told: list[Told] = []
         names = {receiver for target in year.targets for receiver in target.receivers}
         self.people = {name: Person(name, year, self.told) for name in sorted(names)}
@@ -398,9 +400,11 @@ def main() -> None:
     """Live it and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fifteen targets, seven weeks")
+    parser.add_argument("--one-channel", action="store_true", help="one channel is told of every target")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    year = plan(15, 49) if options.quick else plan(50, 364)
+    n_targets, n_days = (15, 49) if options.quick else (50, 364)
+    year = plan(n_targets, n_days, is_one_channel=options.one_channel)
     elapsed_s = stopwatch()
     with tempfile.TemporaryDirectory() as folder:
         office = Office(year, Path(folder) / "year.db")

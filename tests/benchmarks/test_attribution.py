@@ -20,7 +20,7 @@ def test_it_runs_and_prints_its_tables(monkeypatch, capsys):
 def test_a_scene_moves_what_it_says_and_its_record_changes_within_the_hour_before():
     scene = next(scene for scene in attribution.SCENES if scene.recorded == "target.support")
     [one] = [one for one in (attribution.played(scene, number) for number in range(3, 4)) if one is not None]
-    assert [incident.target for incident in one.memory.incidents(limit=9)] == ["support"]
+    assert [name for name in attribution.FLEET if one.memory.incidents(target=name, limit=9)] == ["support"]
     [_, change] = one.memory.record
     assert change.changed == ("target.support",)
     attribution.ask(scene, one)
