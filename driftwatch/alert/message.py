@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from driftwatch.alert import edges, figures
 from driftwatch.alert.edges import Tone
-from driftwatch.alert.evidence import Attribution, Change, IncidentEvidence, NextStep, Pair, also, headline, told
+from driftwatch.alert.evidence import Change, IncidentEvidence, NextStep, Pair, also, headline, told
 from driftwatch.alert.incidents import DRIFTWATCH
 from driftwatch.alert.text import count, duration, line, sentence, uncapped, when
 from driftwatch.alert.titles import begun_for, called_of, counted, gravest, in_a_title, named, targets_of
@@ -175,7 +175,9 @@ def _in_full(
     footer: str,
 ) -> Message:
     """A message with all the evidence that fits; its first lines say what, since when, how sure and whose side."""
-    evidence = replace(evidence, attribution=_whose_side(announcement, incident) or evidence.attribution)
+    latest = _judged_last(announcement, incident)
+    attribution = IncidentEvidence.from_json(latest.evidence).attribution
+    evidence = replace(evidence, attribution=attribution)
     said = [*first, sentence(_what(announcement, incident, evidence))]
     targets = targets_of(announcement.members)
     if announcement.transition.event is Event.OPENED and announcement.lead not in begun_for(announcement):
@@ -183,8 +185,9 @@ def _in_full(
     if len(targets) > 1:
         said.append(f"Seen on {counted(announcement.members)}: {named(targets)}.")
     said.extend(filter(None, [figures.how_sure(incident, evidence)]))
-    if evidence.attribution:
-        said.append(sentence(f"Whose side: {uncapped(line(evidence.attribution.summary))}"))
+    if attribution:
+        asked = "" if latest.target == incident.target else f", judged for {line(latest.target, 100)}"
+        said.append(sentence(f"Whose side{asked}: {uncapped(line(attribution.summary))}"))
     if incident.kind is Kind.AVAILABILITY:
         said.extend(map(sentence, figures.failures(evidence)))
     known = tuple(filter(None, map(line, evidence.changes)))[: figures.SHOWN]
@@ -210,14 +213,15 @@ def _in_full(
     )
 
 
-def _whose_side(announcement: Announcement, incident: Incident) -> Attribution | None:
-    """As judged for the latest of the same kind that joined: it knew which other targets had moved by then.
+def _judged_last(announcement: Announcement, incident: Incident) -> Incident:
+    """Of the incident and those of its kind that joined since, the latest of which it is known whose side it is on.
 
-    What was judged when the first alone had moved would contradict the list of those that have it by now.
+    It was judged knowing which others had moved by then; what was judged when the first alone had moved would
+    contradict the list of those that have it by now.
     """
     later = [m for m in announcement.members if m.kind is incident.kind and m.opened_at > incident.opened_at]
-    latest = max(later, key=lambda member: (member.opened_at, member.id), default=None)
-    return None if latest is None else IncidentEvidence.from_json(latest.evidence).attribution
+    judged = [m for m in later if IncidentEvidence.from_json(m.evidence).attribution]
+    return max(judged, key=lambda member: (member.opened_at, member.id), default=incident)
 
 
 def _beside(announcement: Announcement) -> str:

@@ -412,7 +412,8 @@ def test_whose_side_is_told_as_judged_for_who_joined_last(announce, attribution)
         for kind in (Kind.PERFORMANCE, Kind.BEHAVIOUR)
     )
     assert not any("Whose side" in said for said in alone.summary), "a slowdown may have another cause"
-    assert any("Whose side" in said for said in grown.summary)
+    assert any(said.startswith("Whose side, judged for search-bot: ") for said in grown.summary)
+    assert grown.sections[0].title == "Why this side"
 
 
 def test_a_reminder_says_how_long_and_who_is_on_it(tell, make_incident):
