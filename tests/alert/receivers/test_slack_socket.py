@@ -176,7 +176,8 @@ def click(place: Place, payload: Any, is_done: Callable[[], bool], *notifiers: A
     async def scene() -> None:
         async with place.listening(*notifiers):
             place.socket.push(payload)
-            await until(is_done)
+            # The two ways out of the program are read by two threads here, in any order.
+            await until(lambda: is_done() and bool(place.socket.answers))
 
     asyncio.run(scene())
 
