@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from driftwatch.alert import edges, figures
 from driftwatch.alert.edges import Tone
-from driftwatch.alert.evidence import Change, IncidentEvidence, NextStep, Pair, also, headline, told
+from driftwatch.alert.evidence import Attribution, Change, IncidentEvidence, NextStep, Pair, also, headline, told
 from driftwatch.alert.incidents import DRIFTWATCH
 from driftwatch.alert.text import count, duration, line, sentence, uncapped, when
 from driftwatch.alert.titles import begun_for, called_of, counted, gravest, in_a_title, named, targets_of
@@ -175,8 +175,7 @@ def _in_full(
     footer: str,
 ) -> Message:
     """A message with all the evidence that fits; its first lines say what, since when, how sure and whose side."""
-    latest = _judged_last(announcement, incident)
-    attribution = IncidentEvidence.from_json(latest.evidence).attribution
+    judged_for, attribution = _judged_last(announcement, incident, evidence)
     evidence = replace(evidence, attribution=attribution)
     said = [*first, sentence(_what(announcement, incident, evidence))]
     targets = targets_of(announcement.members)
@@ -186,7 +185,7 @@ def _in_full(
         said.append(f"Seen on {counted(announcement.members)}: {named(targets)}.")
     said.extend(filter(None, [figures.how_sure(incident, evidence)]))
     if attribution:
-        asked = "" if latest.target == incident.target else f", judged for {line(latest.target, 100)}"
+        asked = "" if judged_for == incident.target else f", judged for {line(judged_for, 100)}"
         said.append(sentence(f"Whose side{asked}: {uncapped(line(attribution.summary))}"))
     if incident.kind is Kind.AVAILABILITY:
         said.extend(map(sentence, figures.failures(evidence)))
@@ -213,15 +212,22 @@ def _in_full(
     )
 
 
-def _judged_last(announcement: Announcement, incident: Incident) -> Incident:
-    """Of the incident and those of its kind that joined since, the latest of which it is known whose side it is on.
+def _judged_last(
+    announcement: Announcement, incident: Incident, evidence: IncidentEvidence
+) -> tuple[str, Attribution | None]:
+    """Whose side the latest is on of which it is known, of the incident and those of its kind that joined since.
 
     It was judged knowing which others had moved by then; what was judged when the first alone had moved would
     contradict the list of those that have it by now.
+
+    Returns:
+        The target that it was judged for, and the judgement.
     """
     later = [m for m in announcement.members if m.kind is incident.kind and m.opened_at > incident.opened_at]
-    judged = [m for m in later if IncidentEvidence.from_json(m.evidence).attribution]
-    return max(judged, key=lambda member: (member.opened_at, member.id), default=incident)
+    for member in sorted(later, key=lambda member: (member.opened_at, member.id), reverse=True):
+        if attribution := IncidentEvidence.from_json(member.evidence).attribution:
+            return member.target, attribution
+    return incident.target, evidence.attribution
 
 
 def _beside(announcement: Announcement) -> str:

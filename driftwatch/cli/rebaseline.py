@@ -223,21 +223,20 @@ def _accept(application: App, wish: Wish, *, author: str, reason: str, at: datet
 
 
 def _tell(store: Store, name: str, accepted: Acceptance, done: str) -> None:
-    from driftwatch.alert.text import line, listing  # noqa: PLC0415 - slow import
+    from driftwatch.alert.text import listing  # noqa: PLC0415 - slow import
+    from driftwatch.alert.titles import targets_of  # noqa: PLC0415 - slow import
 
     baseline = accepted.baseline
-    others: dict[int, list[str]] = {}
-    for incident in store.incidents(open_only=True):
-        others.setdefault(incident.lead_id, []).append(line(incident.target, 100))
-    leads = list(dict.fromkeys(incident.lead_id for incident in accepted.resolved))
-    numbers = ", ".join(str(lead) for lead in leads if lead not in others)
+    leads = dict.fromkeys(incident.lead_id for incident in accepted.resolved)
+    standing = {lead: targets_of([member for member in store.group(lead) if member.is_open]) for lead in leads}
+    numbers = ", ".join(str(lead) for lead, targets in standing.items() if not targets)
     until = f" until {baseline.expires_at:%Y-%m-%d %H:%M} UTC" if baseline.expires_at else ""
     typer.echo(f"{name}: {done}{until}.")
     if numbers:
         typer.echo(f"Resolved: incident {numbers}.")
-    for lead in leads:
-        if lead in others:
-            typer.echo(f"Resolved: this part of incident {lead}, which is still open on {listing(others[lead])}.")
+    for lead, targets in standing.items():
+        if targets:
+            typer.echo(f"Resolved: this part of incident {lead}, which is still open on {listing(targets)}.")
     if accepted.missing_runs:
         typer.echo(
             f"{accepted.n_calibration} of {baseline.calibration_wanted} calibration runs are there; "

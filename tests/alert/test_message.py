@@ -414,6 +414,9 @@ def test_whose_side_is_told_as_judged_for_who_joined_last(announce, attribution)
     assert not any("Whose side" in said for said in alone.summary), "a slowdown may have another cause"
     assert any(said.startswith("Whose side, judged for search-bot: ") for said in grown.summary)
     assert grown.sections[0].title == "Why this side"
+    unjudged = replace(joined, id=14, target="ops-bot", opened_at=OPENED + timedelta(hours=2))
+    later = compose(replace(first, group=(first.incident, replace(joined, evidence=knows), unjudged)))
+    assert any(said.startswith("Whose side, judged for search-bot: ") for said in later.summary)
 
 
 def test_a_reminder_says_how_long_and_who_is_on_it(tell, make_incident):
